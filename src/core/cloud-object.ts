@@ -1,0 +1,37 @@
+/**
+ * CloudObject: one version of one object, as plain data. References in text are `scheme://bucket/key` with the key
+ * verbatim (nothing is percent-decoded: `%`, `#`, `?` and spaces are ordinary characters of a key), except `file:`
+ * and `http(s):`, which are real URLs.
+ */
+export interface CloudObject {
+  /** Name of the backend that holds it: `aws_s3`, `localhost`, `file`, `memory`, … */
+  readonly backend: string
+  readonly bucket: string
+  readonly key: string
+  /** Bytes. */
+  readonly size: number
+  /** Names this version of the content; opaque. Empty where the store has no validator. */
+  readonly etag: string
+  readonly url: string
+}
+
+const SCHEME_OF: Readonly<Record<string, string>> = { aws_s3: 's3', gcp_storage: 'gs' }
+
+/** The reference that selects this key again: `s3://b/k`, `file:///p`, `https://h/p`, `memory://b/k`. */
+export function objectUrl(backend: string, bucket: string, key: string): string {
+  if (backend === 'file') return `file:///${key.split('/').map(encodeURIComponent).join('/')}`
+  if (backend === 'http') return `${bucket}/${key}`
+  return `${SCHEME_OF[backend] ?? backend}://${bucket}/${key}`
+}
+
+/** A frozen CloudObject with its `url` filled in. */
+export function cloudObject(fields: Omit<CloudObject, 'url'>): CloudObject {
+  const { backend, bucket, key, size, etag } = fields
+  return Object.freeze({ backend, bucket, key, size, etag, url: objectUrl(backend, bucket, key) })
+}
+
+export function isCloudObject(value: unknown): value is CloudObject {
+  if (typeof value !== 'object' || value === null) return false
+  const o = value as Partial<CloudObject>
+  return typeof o.backend === 'string' && typeof o.bucket === 'string' && typeof o.key === 'string'
+}

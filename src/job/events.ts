@@ -1,0 +1,57 @@
+/** What an executor tells its listeners (progress bars, summaries, tests): one union, told apart by `type`. */
+import type { Certificate } from '../../partitioner/coverage.ts'
+import type { Plan } from '../../partitioner/plan.ts'
+
+/** `at` is epoch ms. */
+export type ExecutorEvent =
+  | {
+      readonly type: 'job-created'
+      readonly at: number
+      readonly jobId: string
+      readonly kind: 'call' | 'map' | 'reduce'
+      readonly name: string
+      readonly silent: boolean
+    }
+  | {
+      readonly type: 'job-planned'
+      readonly at: number
+      readonly jobId: string
+      readonly callCount: number
+      readonly bytes: number
+      readonly plan?: Plan | undefined
+    }
+  | { readonly type: 'call-started'; readonly at: number; readonly jobId: string; readonly call: number }
+  | {
+      readonly type: 'call-progress'
+      readonly at: number
+      readonly jobId: string
+      readonly call: number
+      readonly bytesRead: number
+    }
+  | {
+      readonly type: 'call-log'
+      readonly at: number
+      readonly jobId: string
+      readonly call: number
+      readonly text: string
+      readonly stream: 'stdout' | 'stderr'
+    }
+  | {
+      readonly type: 'call-ended'
+      readonly at: number
+      readonly jobId: string
+      readonly call: number
+      readonly outcome: 'succeeded' | 'failed' | 'cancelled'
+      readonly bytesRead: number
+      readonly runMs: number
+    }
+  | {
+      readonly type: 'job-ended'
+      readonly at: number
+      readonly jobId: string
+      readonly outcome: 'succeeded' | 'failed' | 'cancelled'
+      readonly certificate?: Certificate | undefined
+    }
+  | { readonly type: 'worker-output'; readonly at: number; readonly text: string; readonly stream: 'stdout' | 'stderr' }
+
+export type ExecutorListener = (event: ExecutorEvent) => void

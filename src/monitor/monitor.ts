@@ -1,0 +1,61 @@
+/**
+ * THE monitor contract: tells what became of attempts.
+ *
+ * Liveness: every watched attempt ends in exactly one `succeeded`, `failed` or `lost`, in bounded time after its
+ * invocation ended, whatever happened to its worker; `started` comes before it, nothing after.
+ */
+import type { InvocationDeath } from '../compute/backend.ts'
+
+/** One attempt: a call of a job, tried once by an invocation. */
+export interface AttemptRef {
+  /** Id of the job in its executor: `M000`. */
+  readonly job: string
+  /** Place of the call in its job, from 0. */
+  readonly call: number
+  readonly invocation: number
+}
+
+/** What one call took, measured in the worker. Times are epoch ms of the worker's clock; never subtract a host's from it. */
+export interface WorkerStats {
+  readonly startedAt: number
+  readonly endedAt: number
+  /** The user's function alone, ms. */
+  readonly runMs: number
+  /** User + system CPU of the worker process while the call ran, ms. */
+  readonly cpuMs: number
+  readonly bytesRead: number
+  readonly recordsRead: number
+  readonly resultBytes: number
+  /** Resident memory of the worker after the call, bytes. */
+  readonly rssBytes: number
+  readonly workerPid: number
+}
+
+export type AttemptEvent =
+  | (AttemptRef & { readonly type: 'started' })
+  | (AttemptRef & { readonly type: 'progress'; readonly bytesRead: number })
+  /** A reduce call has taken its inputs below `consumed`: more may be fed. */
+  | (AttemptRef & { readonly type: 'consumed'; readonly consumed: number })
+  | (AttemptRef & { readonly type: 'log'; readonly text: string; readonly stream: 'stdout' | 'stderr' })
+  /** `result` is what src/functions/codec decodes; `read` is the partition's ReadReport, plain JSON. */
+  | (AttemptRef & {
+      readonly type: 'succeeded'
+      readonly result: Uint8Array
+      readonly stats: WorkerStats
+      readonly read?: unknown
+    })
+  /** `error` is what src/functions/error-codec decodes. */
+  | (AttemptRef & { readonly type: 'failed'; readonly error: Uint8Array; readonly stats?: WorkerStats | undefined })
+  /** Ended without telling; `started` says whether the user's function may have begun. */
+  | (AttemptRef & { readonly type: 'lost'; readonly started: boolean; readonly death?: InvocationDeath | undefined })
+
+export interface Monitor {
+  /** `calls`: places within their job, in the order in which the invocation runs them. */
+  watch(invocation: number, job: string, calls: readonly number[]): void
+  /** What a worker reported (src/job/messages.ts). */
+  message(invocation: number, bytes: Uint8Array): void
+  /** The invocation is over; what has not ended is lost. */
+  ended(invocation: number, death?: InvocationDeath): void
+  /** One consumer; called synchronously, in order. */
+  listen(listener: (event: AttemptEvent) => void): void
+}

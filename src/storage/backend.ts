@@ -1,0 +1,122 @@
+/**
+ * THE storage contract: what every backend and every layer promises. The suite in test/conformance/storage-backend.ts
+ * is this page as tests.
+ *
+ * - `put` is atomic: no reader sees a part of it; a failed one leaves the old object.
+ * - Reads see every write that finished before them (get, head and list alike).
+ * - A body that ends before its length throws BODY_TRUNCATED: an early close never looks like the end.
+ * - Errors are `StorageError`s that keep the foreign one as `cause`; a missing key is always `NotFoundError`.
+ * - Backends do not retry, limit or log: layers do, under the same contract.
+ */
+import type { ByteRange } from '../core/bytes.ts'
+
+export interface ObjectHead {
+  readonly key: string
+  /** Bytes. */
+  readonly size: number
+  /** Opaque; changes whenever the content changes. Empty where the store has no validator. */
+  readonly etag: string
+  /** Epoch milliseconds. */
+  readonly lastModified?: number
+  readonly contentType?: string
+  readonly contentEncoding?: string
+}
+
+/** Whose workers can see what is stored: this process, this machine, or whoever reaches the network. */
+export type Reach = 'process' | 'machine' | 'network'
+
+/** How a read is held to the planned version; `none` where the store offers nothing to hold on to. */
+export type Pin = 'etag' | 'generation' | 'version' | 'none'
+
+/** What differs between stores, as data. What is claimed is tested; what is not claimed is refused, never ignored. */
+export interface StorageCapabilities {
+  readonly writable: boolean
+  /** `put` honours `ifAbsent` and `ifMatch`: of many writers, exactly one wins. */
+  readonly conditionalPut: boolean
+  /** What `etag` is, and whether `get` honours `ifMatch`. */
+  readonly pin: Pin
+  /** Any key of 1 to 1,024 bytes is held: `a` beside `a/b`, `..`, `//`. */
+  readonly anyKey: boolean
+}
+
+export interface GetOptions {
+  /** Default: the whole object. An end past the object's is cut to it. */
+  readonly range?: ByteRange | undefined
+  /** The etag this read is pinned to. */
+  readonly ifMatch?: string | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface PutOptions {
+  readonly ifAbsent?: boolean | undefined
+  /** Replace this version and no other. */
+  readonly ifMatch?: string | undefined
+  readonly contentType?: string | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface ListOptions {
+  /** Keys that start with this text; not a folder. */
+  readonly prefix?: string | undefined
+  /** Keys after this one. */
+  readonly startAfter?: string | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** The answer to a get. Read `body` once, to its end or until you stop; leaving it early frees the connection. */
+export interface ObjectReading {
+  readonly head: ObjectHead
+  /** What the body holds, clipped to the object. */
+  readonly range: ByteRange
+  /** Chunks belong to the reader: they are not written again. None is empty. */
+  readonly body: AsyncIterable<Uint8Array>
+}
+
+export interface StorageBackend {
+  /** Lithops' name: `aws_s3`, `localhost`, `memory`, `file`, … */
+  readonly name: string
+  readonly reach: Reach
+  readonly capabilities: StorageCapabilities
+
+  /**
+   * @throws NotFoundError
+   * @throws ObjectChangedError when `ifMatch` is not the object's etag
+   * @throws StorageError RANGE_INVALID when the range starts at or past the end of an object (also of an empty one)
+   * @throws StorageError BODY_TRUNCATED while the body is read
+   */
+  get(bucket: string, key: string, options?: GetOptions): Promise<ObjectReading>
+
+  /** @throws StorageError ALREADY_EXISTS (`ifAbsent`), PRECONDITION_FAILED (`ifMatch`), UNSUPPORTED (not claimed) */
+  put(
+    bucket: string,
+    key: string,
+    body: Uint8Array | AsyncIterable<Uint8Array>,
+    options?: PutOptions,
+  ): Promise<ObjectHead>
+
+  /** @throws NotFoundError */
+  head(bucket: string, key: string, options?: { readonly signal?: AbortSignal | undefined }): Promise<ObjectHead>
+
+  /** Pages of heads, keys in UTF-8 byte order; a page is fetched when it is asked for. A missing bucket: NotFoundError. */
+  list(bucket: string, options?: ListOptions): AsyncIterable<readonly ObjectHead[]>
+
+  /** Missing keys are no error: a delete can be repeated. */
+  delete(
+    bucket: string,
+    keys: readonly string[],
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): Promise<void>
+
+  /** @throws NotFoundError */
+  headBucket(bucket: string): Promise<void>
+  /** Creating one that is there already is no error. */
+  createBucket(bucket: string): Promise<void>
+  /** @throws StorageError PRECONDITION_FAILED when it is not empty */
+  deleteBucket(bucket: string): Promise<void>
+
+  /** Frees sockets. Idempotent. */
+  close(): Promise<void>
+}
+
+/** Finds the backend of a name, connecting it at the first use; the composition roots hand one to whoever needs it. */
+export type BackendResolver = (name: string) => Promise<StorageBackend>
