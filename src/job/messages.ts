@@ -138,6 +138,7 @@ export function decodeReports(bytes: Uint8Array): Report[] {
     const { head, rest } = unframe<Report & { bytes?: number }>(bytes, at)
     const { bytes: length, ...report } = head
     at = rest + (length ?? 0)
+    if (at > bytes.byteLength) throw new Error(`a report of ${at} bytes was cut short at ${bytes.byteLength}`)
     const body = bytes.subarray(rest, at)
     if (report.type === 'succeeded') reports.push({ ...report, result: body })
     else if (report.type === 'failed') reports.push({ ...report, error: body })

@@ -1,0 +1,141 @@
+/**
+ * The only file that names concrete backends. Each is loaded when it is first needed; what a process never uses it
+ * never pays for.
+ */
+import type { ComputeBackend } from './compute/backend.ts'
+import { type Config, loadConfig, type Sections } from './config/config.ts'
+import type { ExecutorSettings } from './config/options.ts'
+import { Secret } from './config/secret.ts'
+import { ConfigError } from './core/errors.ts'
+import { nearestName } from './core/nearest.ts'
+import type { BackendResolver, StorageBackend } from './storage/backend.ts'
+import { Storage } from './storage/storage.ts'
+
+/** The sections with their credentials in clear: for clients and the workers' start-up channel, nowhere else. */
+export type OpenSections = {
+  readonly [S in keyof Sections]: {
+    readonly [K in keyof Sections[S]]:
+      | Exclude<Sections[S][K], Secret>
+      | (Sections[S][K] extends Secret | undefined ? string : never)
+  }
+}
+
+export interface Backends {
+  readonly resolve: BackendResolver
+  close(): Promise<void>
+}
+
+/** What an executor is made of. */
+export interface Composition {
+  readonly config: Config
+  readonly storage: Storage
+  readonly resolve: BackendResolver
+  createCompute(): Promise<ComputeBackend>
+  close(): Promise<void>
+}
+
+type Loader = (sections: OpenSections) => Promise<StorageBackend>
+
+const STORES: Readonly<Record<string, Loader>> = {
+  file: async () => new (await import('./storage/file.ts')).FileBackend(),
+  http: async () => new (await import('./storage/http.ts')).HttpBackend(),
+  memory: async () => (await import('./storage/memory.ts')).processMemory(),
+  localhost: async ({ localhost }) => {
+    const { LocalhostBackend } = await import('./storage/localhost.ts')
+    return new LocalhostBackend({ root: localhost.storageRoot ?? '.quern/storage' })
+  },
+  aws_s3: async ({ aws_s3 }) => (await import('./storage/s3.ts')).createS3Backend(aws_s3),
+}
+
+/** Backends by name, each connected once. @throws ConfigError for a name nobody knows */
+export function createBackends(sections: OpenSections): Backends {
+  const connected = new Map<string, Promise<StorageBackend>>()
+  return {
+    resolve(name) {
+      const known = connected.get(name)
+      if (known !== undefined) return known
+      const load = STORES[name]
+      if (load === undefined) return Promise.reject(unknownStore(name))
+      const backend = load(sections)
+      connected.set(name, backend)
+      return backend
+    },
+    async close() {
+      for (const backend of connected.values()) await (await backend).close()
+      connected.clear()
+    },
+  }
+}
+
+/** @throws ConfigError, ValidationError */
+export function compose(settings: ExecutorSettings, session: string): Composition {
+  const { config: given, configFile, ...overrides } = settings
+  const config = loadConfig({ config: given, configFile, overrides })
+  const sections = openSections(config.sections)
+  const backends = createBackends(sections)
+  return {
+    config,
+    resolve: backends.resolve,
+    storage: storageOf(config, backends.resolve, session),
+    createCompute: () => createCompute(config, sections, backends.resolve),
+    close: backends.close,
+  }
+}
+
+/** The user's face of the configured store. */
+export function storageOf(
+  config: Pick<Config, 'storage' | 'storageBucket'>,
+  resolve: BackendResolver,
+  session: string,
+): Storage {
+  const { storage: backendName, storageBucket = '' } = config
+  return new Storage({ backend: () => resolve(backendName), backendName, bucket: storageBucket, resolve, session })
+}
+
+export function openSections(sections: Sections): OpenSections {
+  const open = Object.entries(sections).map(([name, section]) => [
+    name,
+    Object.fromEntries(
+      Object.entries(section).map(([key, value]) => [key, value instanceof Secret ? value.reveal() : value]),
+    ),
+  ])
+  return Object.fromEntries(open) as OpenSections
+}
+
+async function createCompute(
+  config: Config,
+  sections: OpenSections,
+  resolve: BackendResolver,
+): Promise<ComputeBackend> {
+  if (config.backend === 'inline') {
+    const [{ createInlineCompute }, { inlineRunner }] = await Promise.all([
+      import('./compute/inline.ts'),
+      import('./worker/inline-runner.ts'),
+    ])
+    return createInlineCompute({ run: inlineRunner(resolve) })
+  }
+  const [{ createLocalhostCompute }, { cpuCount }, { encodeStartup }] = await Promise.all([
+    import('./compute/localhost.ts'),
+    import('./pool/cpu-count.ts'),
+    import('./worker/startup.ts'),
+  ])
+  const slots = config.workers ?? cpuCount()
+  return createLocalhostCompute({
+    slots,
+    waitingSlots: slots,
+    workerEntry: workerEntry(),
+    startup: encodeStartup({ config: sections, cwd: process.cwd(), argv1: process.argv[1] ?? '' }),
+    memoryMiB: config.runtimeMemoryMiB,
+  })
+}
+
+/** The worker's program beside this file, in whichever form this file has: sources or built. */
+function workerEntry(): URL {
+  return new URL(import.meta.url.endsWith('.ts') ? './entry/worker.ts' : './entry/worker.js', import.meta.url)
+}
+
+function unknownStore(name: string): ConfigError {
+  const near = nearestName(name, Object.keys(STORES))
+  const hint = near === undefined ? `expected one of ${Object.keys(STORES).join(', ')}` : `did you mean '${near}'?`
+  return new ConfigError(`storage backend '${name}' is not in this version: ${hint}`)
+}

@@ -1,0 +1,31 @@
+/** Public list of `quern`. */
+export type { Certificate, CertifiedObject, CertifiedSpan } from '../../partitioner/coverage.ts'
+export type { ObjectPartition } from '../../partitioner/partition.ts'
+export type { Partition, PartitionOptions, Plan } from '../../partitioner/plan.ts'
+export type { RecordBlock } from '../../partitioner/records.ts'
+export { type ObjectReference, type ObjectSelection, objects } from '../../partitioner/select.ts'
+export { job } from '../cli/job-file.ts'
+export type { CloudObject } from '../core/cloud-object.ts'
+export * from '../core/errors.ts'
+export { LocalhostExecutor } from '../executor/executors.ts'
+export { FunctionExecutor } from '../executor/function-executor.ts'
+export { FuturesList } from '../executor/futures-list.ts'
+export { Job, MapReduceJob } from '../executor/job.ts'
+export type { JobStats, Progress } from '../executor/job-totals.ts'
+export type {
+  CallOptions,
+  ExecutorOptions,
+  GetResultOptions,
+  LogLevel,
+  MapOptions,
+  MapReduceOptions,
+  WaitOptions,
+} from '../executor/options.ts'
+export { type CallStats, type CallStatus, ResponseFuture } from '../executor/response-future.ts'
+export type { Items, MapFunction, ReduceFunction, Source, Waitable } from '../executor/signatures.ts'
+export { registerErrorClass } from '../functions/error-codec.ts'
+export { moduleFunction } from '../functions/module-function.ts'
+export { Future } from '../futures/future.ts'
+export type { ExecutorEvent, ExecutorListener } from '../job/events.ts'
+export type { Logger, TaskContext } from '../worker/task-context.ts'
+export { Storage } from './storage.ts'

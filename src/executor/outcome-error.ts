@@ -1,0 +1,82 @@
+/** The error a call's future fails with, from why it failed; each message names the call and says what happened. */
+
+import type { InvocationDeath } from '../compute/backend.ts'
+import {
+  CallError,
+  OutOfMemoryError,
+  ShutdownExecutorError,
+  TerminatedWorkerError,
+  TimeoutError,
+  type WorkerDeath,
+} from '../core/errors.ts'
+import { callId } from '../core/ids.ts'
+import { formatDuration } from '../core/sizes.ts'
+import { decodeError } from '../functions/error-codec.ts'
+import type { FailureReason } from './scheduler-protocol.ts'
+
+/** `inputError` gives the error of a map call that a reduce call needed. */
+export function errorOf(job: string, call: number, why: FailureReason, inputError: (map: number) => Error): Error {
+  const id = callId(call)
+  const name = `call ${id} of ${job}`
+  switch (why.by) {
+    case 'function': {
+      const cause = decodeError(why.error)
+      return new CallError(`${name} failed: ${cause.name}: ${cause.message}`, id, { cause })
+    }
+    case 'timeout':
+      return new TimeoutError(`${name} ran longer than its timeout of ${formatDuration(why.timeoutMs)} and was stopped`)
+    case 'input': {
+      const cause = inputError(why.call)
+      return new CallError(`${name} cannot have its inputs: ${cause.message}`, id, { cause })
+    }
+    case 'death':
+      return deathError(name, why.death)
+    case 'error':
+      return why.error
+  }
+}
+
+function deathError(name: string, death: InvocationDeath | undefined): Error {
+  if (death === undefined)
+    return new TerminatedWorkerError(`${name}: its worker ended the invocation without a word about it`)
+  const details: WorkerDeath = { exitCode: death.exitCode, signal: death.signal, stderrTail: death.stderrTail }
+  switch (death.reason) {
+    case 'outOfMemory': {
+      const limit = death.memoryLimitMiB === undefined ? 'its heap limit' : `its limit of ${death.memoryLimitMiB} MiB`
+      return new OutOfMemoryError(
+        `${name}: its worker ran out of memory (${limit}); raise runtimeMemory or read in smaller partitions`,
+        {
+          ...details,
+          limitMiB: death.memoryLimitMiB,
+        },
+      )
+    }
+    case 'closed':
+      return new ShutdownExecutorError(`${name} was ended by the shutdown of its executor`)
+    case 'neverStarted':
+      return new TerminatedWorkerError(
+        `${name}: its worker could not start (${howItEnded(death)})${tail(death)}`,
+        details,
+      )
+    case 'stopped':
+    case 'exited':
+      return new TerminatedWorkerError(
+        `${name}: its worker ended while it ran (${howItEnded(death)})${tail(death)}`,
+        details,
+      )
+  }
+}
+
+function howItEnded({ exitCode, signal, reason }: InvocationDeath): string {
+  if (signal !== undefined) return `signal ${signal}`
+  if (exitCode !== undefined) return `exit code ${exitCode}`
+  return reason === 'stopped' ? 'stopped' : 'cause unknown'
+}
+
+function tail({ stderrTail }: WorkerDeath): string {
+  const lines = (stderrTail ?? '')
+    .trim()
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+  return lines.length === 0 ? '' : `; last on its stderr: ${lines.slice(-3).join(' | ').slice(0, 500)}`
+}

@@ -1,0 +1,24 @@
+/** The types of what users pass to an executor. */
+import type { Plan } from '../../partitioner/plan.ts'
+import type { ObjectSelection } from '../../partitioner/select.ts'
+import type { Future } from '../futures/future.ts'
+import type { TaskContext } from '../worker/task-context.ts'
+import type { ResponseFuture } from './response-future.ts'
+
+export type Awaitable<T> = T | PromiseLike<T>
+
+/** `X`: the types of `extraArgs`. */
+export type MapFunction<T, R, X extends readonly unknown[]> = (item: T, ...rest: [...X, TaskContext]) => Awaitable<R>
+
+export type ReduceFunction<R, Out, Y extends readonly unknown[]> = (
+  results: R[],
+  ...rest: [...Y, TaskContext]
+) => Awaitable<Out>
+
+/** Only these are partitioned; an array of CloudObjects is plain items. */
+export type Source = ObjectSelection | Plan
+
+/** A string is no list of items: `objects("…")` was meant. */
+export type Items<T> = (Iterable<T> | AsyncIterable<T>) & object
+
+export type Waitable = Future<unknown> | readonly (Future<unknown> | ResponseFuture<unknown>)[]

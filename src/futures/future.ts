@@ -1,0 +1,199 @@
+/**
+ * Future: the outcome of something that runs elsewhere, with the state machine of PEP 3148:
+ *
+ *   PENDING → RUNNING → FINISHED       PENDING → CANCELLED → CANCELLED_AND_NOTIFIED
+ *
+ * It settles once; a second settle throws InvalidStateError and changes nothing. It can be awaited; one that fails and
+ * that nobody awaits raises no unhandledRejection. Callbacks run in the order they were added, at once when it is done.
+ */
+import { CancelledError, InvalidStateError, TimeoutError } from '../core/errors.ts'
+import { parseDuration } from '../core/sizes.ts'
+
+export type FutureState = 'PENDING' | 'RUNNING' | 'CANCELLED' | 'CANCELLED_AND_NOTIFIED' | 'FINISHED'
+
+export interface ResultOptions {
+  /** Milliseconds, or `"30s"`. The wait ends with TimeoutError; the future goes on. */
+  readonly timeout?: number | string | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface FutureSnapshot<T> {
+  readonly done: boolean
+  readonly cancelled: boolean
+  readonly result: T | undefined
+  readonly exception: Error | undefined
+}
+
+type Callback = (future: Future<unknown>) => void
+
+export class Future<T> implements PromiseLike<T> {
+  #state: FutureState = 'PENDING'
+  #value: T | undefined
+  #error: Error | undefined
+  #callbacks: Callback[] | undefined
+
+  get state(): FutureState {
+    return this.#state
+  }
+
+  /** True when cancelled or finished. */
+  done(): boolean {
+    return this.#state !== 'PENDING' && this.#state !== 'RUNNING'
+  }
+
+  running(): boolean {
+    return this.#state === 'RUNNING'
+  }
+
+  cancelled(): boolean {
+    return this.#state === 'CANCELLED' || this.#state === 'CANCELLED_AND_NOTIFIED'
+  }
+
+  /** True when it is cancelled now or was before; false when it runs or has finished, which changes nothing. */
+  cancel(): boolean {
+    if (this.#state === 'RUNNING' || this.#state === 'FINISHED') return false
+    if (this.#state === 'PENDING') {
+      this.#state = 'CANCELLED'
+      this.#runCallbacks()
+    }
+    return true
+  }
+
+  /** @throws the error it failed with; CancelledError; TimeoutError and the signal's reason, which end only this wait */
+  async result(options: ResultOptions = {}): Promise<T> {
+    await this.#whenDone(options)
+    return this.#outcome()
+  }
+
+  /** The error it failed with, or null. @throws CancelledError, TimeoutError */
+  async exception(options: ResultOptions = {}): Promise<Error | null> {
+    await this.#whenDone(options)
+    if (this.cancelled()) throw this.cancellation()
+    return this.#error ?? null
+  }
+
+  /** Called with the future when it is done: in order of adding, at once if it is. One that throws is logged and hinders nothing. */
+  addDoneCallback(callback: (future: this) => void): void {
+    if (this.done()) return this.#call(callback as Callback)
+    if (this.#callbacks === undefined) this.#callbacks = []
+    this.#callbacks.push(callback as Callback)
+  }
+
+  removeDoneCallback(callback: (future: this) => void): void {
+    this.#callbacks = this.#callbacks?.filter((each) => each !== callback)
+  }
+
+  // biome-ignore lint/suspicious/noThenProperty: a future is awaitable, by design
+  then<A = T, B = never>(
+    onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
+    onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    return this.result().then(onFulfilled, onRejected)
+  }
+
+  catch<B = never>(onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<T | B> {
+    return this.result().catch(onRejected)
+  }
+
+  finally(onFinally?: (() => void) | null): Promise<T> {
+    return this.result().finally(onFinally)
+  }
+
+  /** For implementers: false when it was cancelled and must not run. @throws InvalidStateError when it ran already */
+  setRunningOrNotifyCancel(): boolean {
+    if (this.#state === 'CANCELLED') {
+      this.#state = 'CANCELLED_AND_NOTIFIED'
+      return false
+    }
+    if (this.#state !== 'PENDING') throw new InvalidStateError(`cannot start a future in state ${this.#state}`)
+    this.#state = 'RUNNING'
+    return true
+  }
+
+  /** For implementers. @throws InvalidStateError when it is done; the first outcome stays */
+  setResult(value: T): void {
+    this.#finish()
+    this.#value = value
+    this.#runCallbacks()
+  }
+
+  /** For implementers. @throws InvalidStateError when it is done; the first outcome stays */
+  setException(error: Error): void {
+    this.#finish()
+    this.#error = error
+    this.#runCallbacks()
+  }
+
+  snapshot(): FutureSnapshot<T> {
+    const { done, cancelled } = { done: this.done(), cancelled: this.cancelled() }
+    return { done, cancelled, result: this.#value, exception: this.#error }
+  }
+
+  toString(): string {
+    const outcome = this.#error !== undefined ? ` raised ${this.#error.name}` : ` returned ${typeof this.#value}`
+    return `<${this.constructor.name} ${this.#state}${this.#state === 'FINISHED' ? outcome : ''}>`
+  }
+
+  /** What a reader gets of the value that was set; a subclass may hold it in another form until it is asked for. */
+  protected read(value: T): T | Promise<T> {
+    return value
+  }
+
+  protected cancellation(): CancelledError {
+    return new CancelledError('the future was cancelled')
+  }
+
+  /** For subclasses that can cancel what runs. */
+  protected forceCancel(): boolean {
+    if (this.done()) return this.cancelled()
+    this.#state = 'CANCELLED_AND_NOTIFIED'
+    this.#runCallbacks()
+    return true
+  }
+
+  #finish(): void {
+    if (this.done()) throw new InvalidStateError(`${this.#state}: ${this} is settled already`)
+    this.#state = 'FINISHED'
+  }
+
+  #outcome(): T | Promise<T> {
+    if (this.cancelled()) throw this.cancellation()
+    if (this.#error !== undefined) throw this.#error
+    return this.read(this.#value as T)
+  }
+
+  #whenDone({ timeout, signal }: ResultOptions): Promise<void> {
+    if (this.done()) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      const timeoutMs = timeout === undefined ? undefined : parseDuration(timeout)
+      const finish = (settle: () => void) => {
+        clearTimeout(timer)
+        signal?.removeEventListener('abort', onAbort)
+        this.removeDoneCallback(onDone)
+        settle()
+      }
+      const onDone = () => finish(resolve)
+      const onAbort = () => finish(() => reject(signal?.reason))
+      const onTimeout = () =>
+        finish(() => reject(new TimeoutError(`not done within ${timeoutMs} ms: ${this}`, { notDone: [this] })))
+      const timer = timeoutMs === undefined ? undefined : setTimeout(onTimeout, Math.min(timeoutMs, 2 ** 31 - 1))
+      if (signal?.aborted) return onAbort()
+      signal?.addEventListener('abort', onAbort, { once: true })
+      this.addDoneCallback(onDone)
+    })
+  }
+
+  #runCallbacks(): void {
+    const callbacks = this.#callbacks
+    this.#callbacks = undefined
+    for (const callback of callbacks ?? []) this.#call(callback)
+  }
+
+  #call(callback: Callback): void {
+    try {
+      callback(this)
+    } catch (error) {
+      console.error(`exception calling callback for ${this}:`, error)
+    }
+  }
+}
