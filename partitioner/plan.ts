@@ -67,4 +67,7 @@ export interface Plan {
   readonly warnings: readonly string[]
 }
 
+export { delimiterOf, PARTITION_OPTIONS, partitionOptions } from './options.ts'
+export { DEFAULT_PRICES, planPartitions } from './plan-partitions.ts'
+export { validatePlan } from './validate-plan.ts'
 export type { Pin }

@@ -1,12 +1,190 @@
-/** Placeholder replaced by the partitioner's reader. */
-export interface ReadReport {
-  /** Where the first owned record begins; absent when it was not resolved. */
-  readonly start?: number
-  /** Where the last owned record ends; absent when reading stopped before it was known. */
-  readonly end?: number
-  /** No record begins in the nominal range. */
-  readonly empty?: boolean
-  /** End of the contiguous bytes that were handed to the function, from `start`. */
-  readonly deliveredEnd: number
-  readonly records?: number
+/**
+ * Opens a partition: its owned bytes in every form a map function may ask for, and a report of what was found and
+ * delivered, from which the certificate is made (coverage.ts). Which bytes are owned: owned.ts.
+ */
+import { asBuffer, type ByteRange, collectBytes } from '../src/core/bytes.ts'
+import type { CloudObject } from '../src/core/cloud-object.ts'
+import { ValidationError } from '../src/core/errors.ts'
+import { type ArrowBatch, arrowBatches, requireWhole } from './arrow/arrow.ts'
+import { refuseCompressed } from './compression.ts'
+import { type CsvOptions, type CsvRow, csvRows } from './csv/csv.ts'
+import { Delivery, type Pass, type ReadReport } from './delivery.ts'
+import { firstRecord } from './first-record.ts'
+import { decode, type LineBatch, lineBatchesOf, withoutMark } from './lines.ts'
+import { delimiterOf } from './options.ts'
+import { type OwnedRead, ownedChunks } from './owned.ts'
+import type { ObjectPartition } from './partition.ts'
+import type { Partition, PlanOptions } from './plan.ts'
+import type { RangedOptions } from './ranged.ts'
+import { type AlignedBlock, alignedBlocks, type RecordBlock, RecordSplitter } from './records.ts'
+
+export type { ReadReport } from './delivery.ts'
+export type { ObjectPartition } from './partition.ts'
+
+export interface OpenOptions {
+  readonly backend: RangedOptions['backend']
+  readonly read: PlanOptions
+  /** Record edges that were resolved beforehand (edges.ts); found while reading where absent. */
+  readonly edges?: Partial<ByteRange> | undefined
+  readonly signal?: AbortSignal | undefined
+  /** Told of every owned chunk as it is read. */
+  readonly onBytes?: ((bytes: number) => void) | undefined
+  /** How requests are sent; see rangedBytes. */
+  readonly requests?: Pick<RangedOptions, 'requestBytes' | 'ahead' | 'retry' | 'clock' | 'random'> | undefined
+}
+
+/** The reader of one partition; nothing is requested before something is read. */
+export function openPartition(partition: Partition, options: OpenOptions): PartitionReader {
+  return new PartitionReader(partition, options)
+}
+
+/** What a map function gets as ObjectPartition, and the worker asks for its report. */
+export class PartitionReader implements ObjectPartition {
+  readonly object: CloudObject
+  readonly index: number
+  readonly count: number
+  readonly range: ByteRange
+  readonly #read: OwnedRead
+  readonly #onBytes: (bytes: number) => void
+  readonly #delivery: Delivery
+
+  constructor(partition: Partition, { backend, read, edges = {}, signal, onBytes, requests }: OpenOptions) {
+    this.object = partition.object
+    this.index = partition.index
+    this.count = partition.count
+    this.range = partition.range
+    const onHead: RangedOptions['onHead'] = (head) =>
+      refuseCompressed(partition.object, head.contentEncoding, read.compression)
+    this.#read = { partition, delimiter: delimiterOf(read), edges, source: { ...requests, backend, signal, onHead } }
+    this.#onBytes = onBytes ?? (() => undefined)
+    this.#delivery = new Delivery(partition.range)
+  }
+
+  /** What was found and delivered so far, over all passes: the furthest one counts. */
+  report(): ReadReport {
+    return this.#delivery.report()
+  }
+
+  async *stream(): AsyncGenerator<Uint8Array, void, undefined> {
+    const pass = this.#delivery.begin(false)
+    for await (const chunk of this.#chunks()) {
+      pass.deliver(chunk.length)
+      yield chunk
+    }
+    pass.complete()
+  }
+
+  bytes(): Promise<Uint8Array> {
+    return collectBytes(this.stream())
+  }
+
+  async text(): Promise<string> {
+    const bytes = asBuffer(await this.bytes())
+    return decode(withoutMark(bytes, this.range.start))
+  }
+
+  async *records(): AsyncGenerator<Uint8Array, void, undefined> {
+    const { delimiter, pass } = this.#begin('records()')
+    const splitter = new RecordSplitter(delimiter)
+    for await (const block of this.#blocks(delimiter)) {
+      const { bytes, starts, ends, count } = splitter.split(block)
+      let given = 0
+      try {
+        while (given < count) yield bytes.subarray(starts[given], ends[given++])
+      } finally {
+        pass.deliver(given < count ? (starts[given] as number) : bytes.length, given)
+      }
+    }
+    pass.complete()
+  }
+
+  async *recordBlocks(): AsyncGenerator<RecordBlock, void, undefined> {
+    const { delimiter, pass } = this.#begin('recordBlocks()')
+    const splitter = new RecordSplitter(delimiter)
+    for await (const aligned of this.#blocks(delimiter)) {
+      const block = splitter.split(aligned)
+      pass.deliver(block.bytes.length, block.count)
+      yield block
+    }
+    pass.complete()
+  }
+
+  async *lines(): AsyncGenerator<string, void, undefined> {
+    const { delimiter, pass } = this.#begin('lines()')
+    const splitter = new RecordSplitter(delimiter)
+    for await (const batch of this.#lineBatches(delimiter, splitter)) {
+      const { lines, bytes } = batch
+      let given = 0
+      try {
+        while (given < lines.length) yield lines[given++] as string
+      } finally {
+        pass.deliver(given < lines.length ? startOfRecord(splitter, batch, given) : bytes.length, given)
+      }
+    }
+    pass.complete()
+  }
+
+  async *lineBatches(): AsyncGenerator<string[], void, undefined> {
+    const { delimiter, pass } = this.#begin('lineBatches()')
+    for await (const { lines, bytes } of this.#lineBatches(delimiter, new RecordSplitter(delimiter))) {
+      pass.deliver(bytes.length, lines.length)
+      yield lines
+    }
+    pass.complete()
+  }
+
+  async *csv<Row = CsvRow>(options?: CsvOptions): AsyncGenerator<Row[], void, undefined> {
+    const { delimiter, pass } = this.#begin('csv()')
+    const splitter = new RecordSplitter(delimiter)
+    const source = {
+      url: this.object.url,
+      batches: this.#lineBatches(delimiter, splitter),
+      fromStart: this.range.start === 0,
+      firstLine: () => this.#firstLine(delimiter, splitter),
+      offsetOf: (batch: LineBatch, index: number) => batch.offset + startOfRecord(splitter, batch, index),
+    }
+    for await (const { rows, batch } of csvRows(source, options)) {
+      pass.deliver(batch.bytes.length, batch.lines.length)
+      if (rows.length > 0) yield rows as Row[]
+    }
+    pass.complete()
+  }
+
+  async *arrow<Batch = ArrowBatch>(): AsyncGenerator<Batch, void, undefined> {
+    requireWhole(this.object.url, this.count)
+    for await (const batch of arrowBatches(this.stream(), this.object.url)) yield batch as Batch
+  }
+
+  async *#chunks(): AsyncGenerator<Buffer, void, undefined> {
+    for await (const chunk of ownedChunks(this.#read, this.#delivery.found)) {
+      this.#onBytes(chunk.length)
+      yield chunk
+    }
+  }
+
+  #blocks(delimiter: Buffer): AsyncGenerator<AlignedBlock, void, undefined> {
+    return alignedBlocks(this.#chunks(), () => this.#delivery.found.start as number, delimiter)
+  }
+
+  async *#lineBatches(delimiter: Buffer, splitter: RecordSplitter): AsyncGenerator<LineBatch, void, undefined> {
+    for await (const block of this.#blocks(delimiter)) yield* lineBatchesOf(block, delimiter, splitter)
+  }
+
+  async #firstLine(delimiter: Buffer, splitter: RecordSplitter): Promise<string> {
+    const bytes = await firstRecord(this.object, delimiter, this.#read.source)
+    const [batch] = lineBatchesOf({ bytes, offset: 0 }, delimiter, splitter)
+    return batch?.lines[0] ?? ''
+  }
+
+  #begin(what: string): { delimiter: Buffer; pass: Pass } {
+    const { delimiter } = this.#read
+    if (delimiter !== null) return { delimiter, pass: this.#delivery.begin(true) }
+    throw new ValidationError(
+      `${what} of ${this.object.url}: objNewline is null, so there are no records: read stream()`,
+    )
+  }
+}
+
+function startOfRecord(splitter: RecordSplitter, block: AlignedBlock, index: number): number {
+  return splitter.split(block).starts[index] as number
 }

@@ -1,0 +1,99 @@
+/**
+ * The bytes a partition owns: from R(start) to R(end) of its nominal range, as boundary.ts defines R, found while they
+ * are read in one pass. Reading goes past the nominal end only as far as its last record needs.
+ */
+import type { ByteRange } from '../src/core/bytes.ts'
+import { BoundaryScanner, canOverlap, scanStart } from './boundary.ts'
+import { type EdgeSource, phaseBefore } from './edges.ts'
+import type { Partition } from './plan.ts'
+import { rangedBytes } from './ranged.ts'
+
+/** What a pass over a partition has found out about its edges. */
+export interface FoundEdges {
+  start?: number
+  end?: number
+  /** No record begins in the nominal range. */
+  empty?: boolean
+}
+
+export interface OwnedRead {
+  readonly partition: Partition
+  /** null: the nominal range as it is. */
+  readonly delimiter: Buffer | null
+  /** Edges somebody resolved before. */
+  readonly edges: Partial<ByteRange>
+  readonly source: EdgeSource
+}
+
+/** Chunks of the owned bytes in order, none empty; `found` is filled in before the chunk that depends on it. */
+export async function* ownedChunks(read: OwnedRead, found: FoundEdges): AsyncGenerator<Buffer, void, undefined> {
+  const { object, range } = read.partition
+  const start = read.delimiter === null || range.start === 0 ? range.start : read.edges.start
+  const end = read.delimiter === null || range.end === object.size ? range.end : read.edges.end
+  if (start !== undefined && settleStart(found, start, range)) return
+  if (start !== undefined && end !== undefined) {
+    found.end = end
+    yield* rangedBytes({ ...read.source, object, start, end })
+    return
+  }
+  yield* scan(read, read.delimiter as Buffer, { start, end }, found)
+}
+
+/** The bytes after a partition that are fetched with it, so that its last record rarely costs a request of its own. */
+export function lookAheadBytes({ start, end }: ByteRange): number {
+  return Math.min(64 * 1024, Math.max(512, Math.floor((end - start) / 64)))
+}
+
+async function* scan(
+  { partition, source }: OwnedRead,
+  delimiter: Buffer,
+  known: { readonly start: number | undefined; readonly end: number | undefined },
+  found: FoundEdges,
+): AsyncGenerator<Buffer, void, undefined> {
+  const { object, range } = partition
+  const from = known.start ?? (await phaseBefore(object, range.start, 0, delimiter, source))
+  const startScanner = new BoundaryScanner(delimiter, range.start, from)
+  let endScanner = known.start === undefined ? undefined : scannerOfEnd(delimiter, range.end, known.start)
+  let offset = from
+  for await (const chunk of rangedBytes({ ...source, object, start: from, ...reachOf(partition, known.end) })) {
+    let begin = 0
+    if (endScanner === undefined) {
+      const start = startScanner.feed(chunk, offset)
+      if (start !== undefined && settleStart(found, start, range)) return
+      if (start === undefined) {
+        offset += chunk.length
+        if (offset < range.end) continue
+        found.empty = true
+        return
+      }
+      begin = start - offset
+      endScanner = scannerOfEnd(delimiter, range.end, start)
+    }
+    const end = known.end ?? endScanner.feed(chunk, offset)
+    if (end !== undefined) found.end = end
+    const stop = Math.min(chunk.length, (end ?? Number.POSITIVE_INFINITY) - offset)
+    if (stop > begin) yield begin === 0 && stop === chunk.length ? chunk : chunk.subarray(begin, stop)
+    offset += chunk.length
+    if (end !== undefined && offset >= end) return
+  }
+  found.end = object.size
+}
+
+/** Notes where the first owned record begins; true when that is past the nominal range, which then owns none. */
+function settleStart(found: FoundEdges, start: number, range: ByteRange): boolean {
+  found.start = start
+  if (start < range.end || range.start === range.end) return false
+  found.empty = true
+  found.end = start
+  return true
+}
+
+/** Matching is in phase at `start`, the end of a match. */
+function scannerOfEnd(delimiter: Buffer, cut: number, start: number): BoundaryScanner {
+  return new BoundaryScanner(delimiter, cut, canOverlap(delimiter) ? start : Math.max(start, scanStart(delimiter, cut)))
+}
+
+function reachOf({ object, range }: Partition, knownEnd: number | undefined): { end: number; limit: number } {
+  if (knownEnd !== undefined) return { end: Math.min(range.end, knownEnd), limit: knownEnd }
+  return { end: Math.min(object.size, range.end + lookAheadBytes(range)), limit: object.size }
+}

@@ -1,0 +1,146 @@
+/** Selected objects and options → Plan. Pure: the same input gives a deeply equal plan. */
+
+import type { CloudObject } from '../src/core/cloud-object.ts'
+import { ValidationError } from '../src/core/errors.ts'
+import { canOverlap } from './boundary.ts'
+import { compressionOf, refuseCompressed } from './compression.ts'
+import { type Cutting, nominalRange, rangeCount } from './cut.ts'
+import { delimiterOf, partitionOptions } from './options.ts'
+import { lookAheadBytes } from './owned.ts'
+import type { Partition, PartitionOptions, Plan, PlanOptions, PriceTable } from './plan.ts'
+import { expectedGets } from './ranged.ts'
+import type { Selected } from './select.ts'
+
+/** Version 1 of the price table: Amazon S3 Standard, us-east-1, list prices of 2025; per 1,000 requests. */
+export const DEFAULT_PRICES: PriceTable = {
+  currency: 'USD',
+  get: 0.0004,
+  list: 0.005,
+  put: 0.005,
+  assumptions: 'requests only, at list prices of S3 Standard in us-east-1 (2025); no transfer, storage or compute',
+}
+
+const MANY_PARTITIONS = 100_000
+const UNPRICED_BACKENDS: ReadonlySet<string> = new Set(['file', 'localhost', 'memory', 'minio', 'http'])
+
+/**
+ * Cuts the selected objects; partitions in the order of the objects, then of their offsets.
+ * @throws ValidationError for a wrong option, a compressed object without `compression: null`, and an unpinned object
+ * that would be cut without `allowUnpinned`
+ */
+export function planPartitions(
+  selected: Selected,
+  options: PartitionOptions = {},
+  { prices = DEFAULT_PRICES, where }: { readonly prices?: PriceTable; readonly where?: string } = {},
+): Plan {
+  const read = partitionOptions(options, where)
+  const cutting: Cutting = { chunkSize: read.objChunkSize, chunkNumber: read.objChunkNumber }
+  const encodings = new Map(selected.encoded.map(({ url, encoding }) => [url, encoding]))
+  const partitions: Partition[] = []
+  const unpinned: string[] = []
+  for (const object of selected.objects) {
+    refuseCompressed(object, encodings.get(object.url), read.compression)
+    const count = rangeCount(object.size, cutting)
+    if (object.etag === '') unpinned.push(object.url)
+    if (object.etag === '' && count > 1 && !selected.allowUnpinned) throw uncuttable(object, count)
+    for (let index = 0; index < count; index++) {
+      partitions.push({ object, range: nominalRange(object.size, cutting, index), index, count })
+    }
+  }
+  const { requests, amount } = expectedRequests(selected, partitions, read, prices)
+  return {
+    version: 1,
+    selection: selected.selection,
+    options: read,
+    partitions,
+    ...totalsOf(partitions),
+    ...(unpinned.length === 0 ? {} : { unpinned }),
+    skipped: selected.skipped,
+    requests,
+    cost: { currency: prices.currency, amount, assumptions: assumptionsOf(prices) },
+    warnings: warningsOf(selected, partitions.length, read, encodings, unpinned.length),
+  }
+}
+
+/** What follows from the partitions alone: objects, their bytes, and the sizes of the nominal ranges. */
+export function totalsOf(partitions: readonly Partition[]): Pick<Plan, 'objects' | 'bytes' | 'sizes'> {
+  const sizes = new Float64Array(partitions.length)
+  let objects = 0
+  let bytes = 0
+  for (const [i, { range, index }] of partitions.entries()) {
+    sizes[i] = range.end - range.start
+    bytes += range.end - range.start
+    if (index === 0) objects += 1
+  }
+  sizes.sort()
+  const at = (place: number) => sizes[place] ?? 0
+  return {
+    objects,
+    bytes,
+    sizes: { min: at(0), median: at((sizes.length - 1) >> 1), max: at(sizes.length - 1) },
+  }
+}
+
+function expectedRequests(
+  selected: Selected,
+  partitions: readonly Partition[],
+  read: PlanOptions,
+  prices: PriceTable,
+): { requests: Plan['requests']; amount: number } {
+  const delimiter = delimiterOf(read)
+  // a boundary of a delimiter that can overlap itself takes a step back and a step on
+  const probes = delimiter !== null && canOverlap(delimiter) ? 2 : 0
+  const total = { get: 0, list: 0, put: 0 }
+  const priced = { get: 0, list: 0 }
+  const count = (backend: string, what: 'get' | 'list', requests: number) => {
+    total[what] += requests
+    if (!UNPRICED_BACKENDS.has(backend)) priced[what] += requests
+  }
+  for (const { backend, list, head } of selected.requests) {
+    count(backend, 'list', list)
+    count(backend, 'get', head)
+  }
+  for (const { object, range, index } of partitions) {
+    const past = delimiter === null || range.end === object.size ? 0 : lookAheadBytes(range)
+    const gets = expectedGets(Math.min(object.size, range.end + past) - range.start)
+    count(object.backend, 'get', gets + (index > 0 ? probes : 0))
+  }
+  return { requests: total, amount: (priced.get * prices.get + priced.list * prices.list) / 1_000 }
+}
+
+function assumptionsOf(prices: PriceTable): string {
+  return `${prices.assumptions}. Counted: the LIST and HEAD requests that made the plan (a HEAD as a GET), one GET per 8 MiB, and what finding the edges of an overlapping delimiter takes. Not counted: records that end far behind their partition, csv headers, repeated attempts, results and the journal, stores without a price per request`
+}
+
+function warningsOf(
+  selected: Selected,
+  count: number,
+  read: PlanOptions,
+  encodings: ReadonlyMap<string, string>,
+  unpinned: number,
+): string[] {
+  const warnings: string[] = []
+  const delimiter = delimiterOf(read)
+  const cut = count > selected.objects.length
+  if (cut && delimiter !== null && canOverlap(delimiter)) {
+    const shown = JSON.stringify(read.objNewline)
+    warnings.push(
+      `the delimiter ${shown} can overlap itself: the edges of every object are resolved one after another before it is read`,
+    )
+  }
+  const raw = selected.objects.filter(({ key, url }) => compressionOf(key, encodings.get(url)) !== undefined).length
+  if (raw > 0) warnings.push(`compressed objects read as the bytes they are: ${raw}`)
+  if (unpinned > 0) {
+    warnings.push(`objects without a validator, whose change under the running job would go unnoticed: ${unpinned}`)
+  }
+  if (count > MANY_PARTITIONS) {
+    warnings.push(`${count} partitions: each is a call of its own; a larger objChunkSize makes fewer`)
+  }
+  return warnings
+}
+
+function uncuttable(object: CloudObject, count: number): ValidationError {
+  return new ValidationError(
+    `${object.url} has no validator to pin its version, and would be cut into ${count} partitions that may see different versions: leave out objChunkSize and objChunkNumber, or select it with allowUnpinned: true`,
+  )
+}

@@ -1,0 +1,173 @@
+/**
+ * The bytes of one object version, in order, through ranged GETs that carry the planned pin.
+ *
+ * - Every GET asks for the planned etag; a change is final (ObjectChangedError), so bytes of two versions never mix.
+ * - A body that breaks or ends short is resumed from its offset under the same pin; without a pin it is only begun
+ *   again when nothing of it was delivered.
+ * - Over a network several requests run ahead, each at most `requestBytes` long, so memory is bounded by
+ *   `ahead` × `requestBytes` however large the range is. On this machine one request streams: splitting costs, and
+ *   gains nothing.
+ * - Past `end`, up to `limit`, bytes are fetched only when they are asked for, in requests that double.
+ */
+import { DEFAULT_RETRY, type RetryPolicy, retryDelayMs } from '../src/core/backoff.ts'
+import { asBuffer, type ByteRange } from '../src/core/bytes.ts'
+import { type Clock, systemClock } from '../src/core/clock.ts'
+import type { CloudObject } from '../src/core/cloud-object.ts'
+import { isTransient, ObjectChangedError, QuernError, StorageError } from '../src/core/errors.ts'
+import type { ObjectHead, StorageBackend } from '../src/storage/backend.ts'
+import { prefetch } from './prefetch.ts'
+
+/** One GET's size; 8 to 16 MiB is where cost and throughput of object stores meet (AnyBlob, PVLDB 16). */
+export const REQUEST_BYTES = 8 * 1024 * 1024
+const FIRST_DEMAND_BYTES = 64 * 1024
+
+export interface RangedOptions {
+  readonly backend: Pick<StorageBackend, 'name' | 'reach' | 'get'>
+  readonly object: CloudObject
+  readonly start: number
+  /** What will be needed for certain, exclusive. */
+  readonly end: number
+  /** What may be needed, exclusive; default `end`. */
+  readonly limit?: number | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly requestBytes?: number | undefined
+  /** Requests under way at once; default 3 over a network, else 1. */
+  readonly ahead?: number | undefined
+  /** Tries of a request that gets nowhere; any progress starts the count again. */
+  readonly retry?: RetryPolicy | undefined
+  readonly clock?: Clock | undefined
+  readonly random?: (() => number) | undefined
+  /** Sees the head of every answer before its bytes are delivered; may throw. */
+  readonly onHead?: ((head: ObjectHead) => void) | undefined
+}
+
+/**
+ * Chunks of [start, end), then of [end, limit) on demand, in order; none is empty. Leaving early aborts what is in
+ * flight.
+ * @throws ObjectChangedError when the object is not the planned version
+ * @throws StorageError of the last try, when the tries are used up
+ */
+export async function* rangedBytes(options: RangedOptions): AsyncGenerator<Buffer, void, undefined> {
+  const { start, end, limit = end, requestBytes = REQUEST_BYTES } = options
+  const ahead = options.ahead ?? (options.backend.reach === 'network' ? 3 : 1)
+  const stop = new AbortController()
+  const onAbort = () => stop.abort(options.signal?.reason)
+  if (options.signal?.aborted) onAbort()
+  options.signal?.addEventListener('abort', onAbort, { once: true })
+  const open = (range: ByteRange) => resumingBody(options, range, stop.signal)
+  try {
+    stop.signal.throwIfAborted()
+    if (ahead === 1 || end - start <= splitAbove(requestBytes)) {
+      if (end > start) yield* open({ start, end })
+    } else {
+      yield* prefetch(requestRanges(start, end, requestBytes), ahead, open)
+    }
+    let demand = Math.min(FIRST_DEMAND_BYTES, requestBytes)
+    for (let at = Math.max(start, end); at < limit; demand = Math.min(demand * 2, requestBytes)) {
+      const range = { start: at, end: Math.min(limit, at + demand) }
+      yield* open(range)
+      at = range.end
+    }
+  } finally {
+    options.signal?.removeEventListener('abort', onAbort)
+    stop.abort()
+  }
+}
+
+/** GETs that `rangedBytes` sends over a network for `bytes` certain bytes. */
+export function expectedGets(bytes: number, requestBytes: number = REQUEST_BYTES): number {
+  if (bytes === 0) return 0
+  return bytes <= splitAbove(requestBytes) ? 1 : Math.ceil((bytes - splitAbove(requestBytes)) / requestBytes) + 1
+}
+
+/** A last request may be an eighth longer, so that a look-ahead of some KiB costs no request of its own. */
+function splitAbove(requestBytes: number): number {
+  return requestBytes + Math.floor(requestBytes / 8)
+}
+
+function* requestRanges(start: number, end: number, requestBytes: number): Generator<ByteRange> {
+  let at = start
+  while (at < end) {
+    const next = end - at <= splitAbove(requestBytes) ? end : at + requestBytes
+    yield { start: at, end: next }
+    at = next
+  }
+}
+
+async function* resumingBody(options: RangedOptions, range: ByteRange, signal: AbortSignal): AsyncGenerator<Buffer> {
+  const { clock = systemClock, random = Math.random, retry = DEFAULT_RETRY } = options
+  let at = range.start
+  for (let attempt = 1; at < range.end; attempt++) {
+    const before = at
+    try {
+      const body = await openBody(options, { start: at, end: range.end }, signal)
+      for await (const chunk of body) {
+        signal.throwIfAborted()
+        if (at + chunk.length > range.end) throw oddBody(options, `more bytes than the range ${at}-${range.end} has`)
+        at += chunk.length
+        yield asBuffer(chunk)
+      }
+      if (at < range.end) throw truncated(options, at, range.end)
+    } catch (error) {
+      signal.throwIfAborted()
+      if (at > before) attempt = 1
+      const delay = isTransient(error) ? retryDelayMs(retry, attempt + 1, random()) : undefined
+      const mixable = options.object.etag === '' && at > range.start
+      if (delay === undefined || mixable) throw error
+      await clock.sleep(delay, signal)
+    }
+  }
+}
+
+async function openBody(
+  { backend, object, onHead }: RangedOptions,
+  range: ByteRange,
+  signal: AbortSignal,
+): Promise<AsyncIterable<Uint8Array>> {
+  const whole = object.etag === '' && range.start === 0 && range.end === object.size
+  const ifMatch = object.etag === '' ? undefined : object.etag
+  const reading = await get(backend, object, { ...(whole ? {} : { range }), ifMatch, signal })
+  const { head } = reading
+  if (head.size !== object.size || (ifMatch !== undefined && head.etag !== '' && head.etag !== ifMatch)) {
+    const what = `planned ${object.size} bytes "${object.etag}", now ${head.size} bytes "${head.etag}"`
+    throw new ObjectChangedError(what, context(backend, object))
+  }
+  if (reading.range.start !== range.start || reading.range.end !== range.end) {
+    const came = `${reading.range.start}-${reading.range.end}`
+    throw new StorageError(
+      'UNSUPPORTED',
+      `asked for ${range.start}-${range.end}, got ${came}`,
+      context(backend, object),
+    )
+  }
+  onHead?.(head)
+  return reading.body
+}
+
+async function get(
+  backend: RangedOptions['backend'],
+  object: CloudObject,
+  options: Parameters<StorageBackend['get']>[2],
+): ReturnType<StorageBackend['get']> {
+  try {
+    return await backend.get(object.bucket, object.key, options)
+  } catch (error) {
+    if (!(error instanceof QuernError) || error.code !== 'RANGE_INVALID') throw error
+    throw new ObjectChangedError(`shorter than the planned ${object.size} bytes`, {
+      ...context(backend, object),
+      cause: error,
+    })
+  }
+}
+
+function truncated({ backend, object }: RangedOptions, at: number, end: number): StorageError {
+  return new StorageError('BODY_TRUNCATED', `body ended at byte ${at} of ${end}`, context(backend, object))
+}
+
+function oddBody({ backend, object }: RangedOptions, what: string): StorageError {
+  return new StorageError('STORAGE', what, context(backend, object))
+}
+
+function context(backend: RangedOptions['backend'], object: CloudObject) {
+  return { backend: backend.name, operation: 'get', bucket: object.bucket, key: object.key }
+}
