@@ -3,6 +3,8 @@
  * neighbouring ranges, left before right. Unless `commutative`, values are added in plan order, so that a
  * floating-point sum is the same on every run.
  */
+export { SHIPPED, type ShippedReducer } from '../src/functions/shipped.ts'
+
 export type Awaitable<T> = T | PromiseLike<T>
 
 export interface Reducer<In, Acc, Out> {
@@ -15,15 +17,7 @@ export interface Reducer<In, Acc, Out> {
   readonly commutative?: boolean
 }
 
-/** How a built-in reducer travels: rebuilt in the worker by calling `export` of `url` with `args`. */
-export const SHIPPED: unique symbol = Symbol.for('quern.shipped')
-
-export interface ShippedReducer {
-  readonly url: string
-  readonly export: string
-  readonly args: readonly unknown[]
-}
-
+/** Whether a value has the four methods of a Reducer. */
 export function isReducer(value: unknown): value is Reducer<unknown, unknown, unknown> {
   if (typeof value !== 'object' || value === null) return false
   const r = value as Partial<Reducer<unknown, unknown, unknown>>

@@ -1,0 +1,11 @@
+/** Public: `quern/reducers`. */
+export { moduleReducer } from '../src/functions/module-function.ts'
+export { count } from './built-in/count.ts'
+export { type CountEntries, type Counts, mergeCounts, topK } from './built-in/counts.ts'
+export { type Comparable, max, min } from './built-in/extremes.ts'
+export { type GroupKey, groupBy } from './built-in/group-by.ts'
+export { histogram } from './built-in/histogram.ts'
+export { collect, concat } from './built-in/lists.ts'
+export { type MeanParts, mean } from './built-in/mean.ts'
+export { sum } from './built-in/sum.ts'
+export { type Awaitable, isReducer, type Reducer } from './reducer.ts'
