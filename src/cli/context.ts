@@ -1,0 +1,37 @@
+/** What the commands are given, so that they can run in a test as well as in a terminal. */
+import type { Plan } from '../../partitioner/plan.ts'
+
+export interface Output {
+  write(text: string): unknown
+  readonly isTTY?: boolean | undefined
+}
+
+/** The future of a command's work. */
+export interface CliJob extends PromiseLike<unknown> {
+  cancel(options?: { readonly running?: boolean }): boolean
+}
+
+type AnyFunction = (...args: never[]) => unknown
+
+/** The part of a FunctionExecutor that the commands use. */
+export interface CliExecutor {
+  readonly executorId: string
+  callAsync(fn: AnyFunction, data: unknown, options?: object): CliJob
+  map(fn: AnyFunction, source: unknown, options?: object): CliJob
+  mapReduce(map: AnyFunction, source: unknown, reduce: unknown, options?: object): CliJob
+  plan(source: unknown, options?: object): Promise<Plan>
+  shutdown(options?: { readonly wait?: boolean; readonly cancelFutures?: boolean }): Promise<void>
+}
+
+export interface CliContext {
+  readonly stdout: Output
+  readonly stderr: Output
+  readonly cwd: string
+  /** Opened at the first need: parsing the command line must not pay for it. */
+  openExecutor(options: Readonly<Record<string, unknown>>): Promise<CliExecutor>
+  /** Calls `listener` at every Ctrl-C until the function given back is called. */
+  onInterrupt(listener: () => void): () => void
+}
+
+/** 0 done · 1 job failed · 2 bad usage · 130 interrupted. */
+export type ExitCode = 0 | 1 | 2 | 130

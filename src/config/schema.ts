@@ -1,0 +1,101 @@
+/**
+ * What a configuration may say: one table of fields per section, in the spelling of this package (camelCase; files may
+ * write snake_case). What Lithops says besides is in lithops.ts. Nothing here opens a backend or checks a credential.
+ */
+
+import { LOG_LEVELS, type LogLevel, parseLogLevel } from '../core/log-level.ts'
+import { type Field, type Fields, field, flag, MISFIT, oneOf, renamed, size, text, wholeNumber } from './fields.ts'
+import { Secret } from './secret.ts'
+
+/** Compute backends that can be named in a configuration. */
+export const COMPUTE_BACKENDS = ['localhost', 'inline'] as const
+/** Storage backends that can hold what an executor stores. */
+export const STORAGE_BACKENDS = ['localhost', 'memory', 'aws_s3', 'minio', 'gcp_storage'] as const
+export const MODES = ['localhost', 'serverless', 'standalone'] as const
+export const MONITORS = ['channel'] as const
+
+export const logLevel: Field<LogLevel> = {
+  expected: `one of ${LOG_LEVELS.map((level) => `'${level}'`).join(', ')}`,
+  parse: (value) => (typeof value === 'string' ? (parseLogLevel(value) ?? MISFIT) : MISFIT),
+}
+
+const secret: Field<Secret> = {
+  expected: 'text (in quotes, where it could be read as a number)',
+  parse: (value) => (typeof value === 'string' && value !== '' ? new Secret(value) : MISFIT),
+  secret: true,
+}
+
+const endpoint: Field<string> = {
+  ...field('an http(s) URL without credentials in it', (value): value is string => {
+    if (typeof value !== 'string' || !URL.canParse(value)) return false
+    const url = new URL(value)
+    return (url.protocol === 'http:' || url.protocol === 'https:') && url.username === '' && url.password === ''
+  }),
+  // an endpoint that is refused may be so because a password stands in it
+  secret: true,
+}
+
+/** The section on top, `quern:`. `executionTimeout` is what a call may take where it does not say. */
+export function topFields(executionTimeout: Field<number>, dataLimit: Field<number>): Fields {
+  return {
+    backend: text,
+    storage: text,
+    mode: oneOf(...MODES),
+    monitoring: oneOf(...MONITORS),
+    logLevel,
+    dataLimit: renamed(dataLimit, 'dataLimitBytes'),
+    executionTimeout: renamed(executionTimeout, 'timeoutMs'),
+    chunksize: wholeNumber(1),
+    showProgressbar: flag,
+  }
+}
+
+const s3: Fields = {
+  endpoint,
+  region: text,
+  accessKeyId: secret,
+  secretAccessKey: secret,
+  sessionToken: secret,
+  forcePathStyle: flag,
+  storageBucket: text,
+}
+
+/** Backend options that the constructor of an executor takes directly, as Lithops' does. */
+export const BACKEND_OPTIONS: Fields = {
+  workerProcesses: wholeNumber(1),
+  maxWorkers: wholeNumber(1),
+  runtimeMemory: renamed(wholeNumber(16), 'runtimeMemoryMiB'),
+  storageRoot: text,
+  storageBucket: text,
+}
+
+/** The sections of backends, by Lithops' names. */
+export const SECTIONS: Readonly<Record<string, Fields>> = {
+  localhost: BACKEND_OPTIONS,
+  memory: { storageBucket: text },
+  aws_s3: s3,
+  minio: s3,
+  gcp_storage: { region: text, credentialsPath: text, storageBucket: text, endpoint },
+  http: { maxSockets: wholeNumber(1) },
+}
+
+/** Settings that every backend of one cloud shares, and the section they go into. */
+export const SHARED_SECTIONS: Readonly<Record<string, { readonly into: string; readonly fields: Fields }>> = {
+  aws: {
+    into: 'aws_s3',
+    fields: { accessKeyId: secret, secretAccessKey: secret, sessionToken: secret, region: text },
+  },
+  gcp: { into: 'gcp_storage', fields: { region: text, credentialsPath: text } },
+}
+
+/** Bytes; false: no limit. Lithops counts MiB. */
+export function dataLimit(unitBytes: number): Field<number> {
+  return {
+    expected: unitBytes === 1 ? `${size.expected}, or false` : 'MiB above 0, or false',
+    parse(value) {
+      if (value === false) return Number.POSITIVE_INFINITY
+      if (unitBytes === 1) return size.parse(value)
+      return typeof value === 'number' && value > 0 ? Math.floor(value * unitBytes) : MISFIT
+    },
+  }
+}

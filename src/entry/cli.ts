@@ -1,0 +1,47 @@
+#!/usr/bin/env node
+/** The command line in a terminal: this process's streams, signals and exit code. */
+import { readFileSync } from 'node:fs'
+import type { CliContext, CliExecutor } from '../cli/context.ts'
+import { runCommandLine } from '../cli/program.ts'
+
+const { stdout, stderr } = process
+
+const context: CliContext = {
+  stdout,
+  stderr,
+  cwd: process.cwd(),
+  async openExecutor(options) {
+    const { FunctionExecutor } = await import('./index.ts')
+    return new FunctionExecutor(options) as unknown as CliExecutor
+  },
+  onInterrupt(listener) {
+    let interrupts = 0
+    const onSigint = () => {
+      interrupts += 1
+      // who asks twice does not want to wait for the workers
+      if (interrupts > 1) process.exit(130)
+      listener()
+    }
+    process.on('SIGINT', onSigint)
+    return () => process.off('SIGINT', onSigint)
+  },
+}
+
+// a reader such as `head` may leave before the end: that is no failure
+stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+
+const code = await runCommandLine(process.argv.slice(2), packageVersion(), context)
+// connections that stores keep alive must not keep the command alive
+stdout.write('', () => process.exit(code))
+
+/** Looked up from here: the entry lies two folders deep in the sources, three in the package. */
+function packageVersion(): string {
+  for (const path of ['../../package.json', '../../../package.json']) {
+    try {
+      return (JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8')) as { version: string }).version
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
+  }
+  return 'unknown'
+}

@@ -1,0 +1,86 @@
+/** How progress looks: pure functions of a job's account, the time and the width of the terminal. */
+import { formatDuration, formatSize } from '../core/sizes.ts'
+import { bytesRead, endedCalls, fractionDone, type JobProgress } from './progress-state.ts'
+
+const BAR_WIDTH = 24
+
+/** One line for a terminal, at most `width` characters: name, bar, calls, bytes, rate, time left. */
+export function renderBar(job: JobProgress, nowMs: number, width: number): string {
+  const head = `${job.jobId} ${job.name}`.trimEnd()
+  if (job.callCount === undefined) return clip(`${head}  planning`, width)
+  const facts = [counts(job), ...rateAndRest(job, nowMs)]
+  const fraction = fractionDone(job)
+  const percent = `${Math.floor(fraction * 100)
+    .toString()
+    .padStart(3)} %`
+  for (const [bar, shown] of [
+    [BAR_WIDTH, facts.length],
+    [BAR_WIDTH / 2, facts.length],
+    [0, facts.length],
+    [0, 2],
+    [0, 1],
+  ] as const) {
+    const line = [head, ...(bar > 0 ? [drawBar(fraction, bar)] : []), percent, ...facts.slice(0, shown)].join('  ')
+    if (line.length <= width) return line
+  }
+  return clip(`${job.jobId}  ${percent}`, width)
+}
+
+/** `M000 count: 40 calls, 3.4 GiB` */
+export function renderStart(job: JobProgress): string {
+  const bytes = job.totalBytes > 0 ? `, ${formatSize(job.totalBytes)}` : ''
+  return `${job.jobId} ${job.name}: ${plural(job.callCount ?? 0, 'call')}${bytes}`
+}
+
+/** `M000 count: 50 %, 20/40 calls, 1.7 GiB/3.4 GiB, 250 MiB/s, 6.8 s left` */
+export function renderStep(job: JobProgress, nowMs: number): string {
+  const percent = `${Math.floor(fractionDone(job) * 100)} %`
+  return `${job.jobId} ${job.name}: ${[percent, counts(job), ...rateAndRest(job, nowMs)].join(', ')}`
+}
+
+/** `M000 count: succeeded, 40 calls, 3.4 GiB in 12.3 s` */
+export function renderEnd(job: JobProgress): string {
+  const took = (job.endedAt ?? job.createdAt) - job.createdAt
+  const bytes = job.totalBytes > 0 ? `, ${formatSize(bytesRead(job))}` : ''
+  const failed = job.failed > 0 ? ` (${job.failed} failed)` : ''
+  const calls = `${plural(job.callCount ?? endedCalls(job), 'call')}${failed}`
+  return `${job.jobId} ${job.name}: ${job.outcome}, ${calls}${bytes} in ${formatDuration(took)}`
+}
+
+function counts(job: JobProgress): string {
+  const failed = job.failed > 0 ? `, ${job.failed} failed` : ''
+  return `${endedCalls(job)}/${job.callCount} calls${failed}`
+}
+
+function rateAndRest(job: JobProgress, nowMs: number): string[] {
+  const elapsedMs = job.startedAt === undefined ? 0 : nowMs - job.startedAt
+  const fraction = fractionDone(job)
+  const rate = rateOf(job, elapsedMs)
+  const rest = elapsedMs > 0 && fraction > 0 && fraction < 1 ? (elapsedMs * (1 - fraction)) / fraction : undefined
+  return [
+    ...(job.totalBytes > 0 ? [`${formatSize(bytesRead(job))}/${formatSize(job.totalBytes)}`] : []),
+    ...(rate === undefined ? [] : [rate]),
+    ...(rest === undefined ? [] : [`${formatDuration(Math.max(1_000, rest))} left`]),
+  ]
+}
+
+function rateOf(job: JobProgress, elapsedMs: number): string | undefined {
+  if (elapsedMs <= 0) return undefined
+  if (job.totalBytes > 0) return `${formatSize((bytesRead(job) * 1_000) / elapsedMs)}/s`
+  const perSecond = (endedCalls(job) * 1_000) / elapsedMs
+  if (perSecond === 0) return undefined
+  return `${perSecond >= 10 ? Math.round(perSecond) : perSecond.toFixed(1)} calls/s`
+}
+
+function drawBar(fraction: number, width: number): string {
+  const filled = Math.floor(fraction * width)
+  return `[${'#'.repeat(filled)}${'.'.repeat(width - filled)}]`
+}
+
+function clip(line: string, width: number): string {
+  return line.length <= width ? line : line.slice(0, Math.max(0, width))
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
+}

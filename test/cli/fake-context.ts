@@ -1,0 +1,53 @@
+/** A terminal and an executor for the commands: what was written and what was asked for, without any worker. */
+import type { Plan } from '../../partitioner/plan.ts'
+import type { CliContext, CliJob } from '../../src/cli/context.ts'
+
+export interface FakeContext extends CliContext {
+  readonly written: { stdout: string; stderr: string }
+  /** Method and arguments of every call to the executor. */
+  readonly asked: [string, ...unknown[]][]
+  interrupt(): void
+}
+
+export function fakeContext(answer: () => unknown, options: { isTTY?: boolean; cwd?: string } = {}): FakeContext {
+  const written = { stdout: '', stderr: '' }
+  const asked: [string, ...unknown[]][] = []
+  const listeners = new Set<() => void>()
+  const jobOf = (...call: [string, ...unknown[]]): CliJob => {
+    asked.push(call)
+    const result = Promise.resolve().then(answer)
+    return Object.assign(result, {
+      cancel: (how: unknown) => {
+        asked.push(['cancel', how])
+        return true
+      },
+    })
+  }
+  return {
+    written,
+    asked,
+    interrupt: () => {
+      for (const listener of listeners) listener()
+    },
+    cwd: options.cwd ?? process.cwd(),
+    stdout: { write: (text) => (written.stdout += text), isTTY: options.isTTY },
+    stderr: { write: (text) => (written.stderr += text) },
+    async openExecutor(given) {
+      asked.push(['open', given])
+      return {
+        executorId: 'abc123-0',
+        callAsync: (fn, data, opts) => jobOf('callAsync', fn, data, opts),
+        map: (fn, source, opts) => jobOf('map', fn, source, opts),
+        mapReduce: (fn, source, reduce, opts) => jobOf('mapReduce', fn, source, reduce, opts),
+        plan: async (source, opts) => (await jobOf('plan', source, opts)) as Plan,
+        shutdown: async (opts) => {
+          asked.push(['shutdown', opts])
+        },
+      }
+    },
+    onInterrupt(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+  }
+}
