@@ -1,0 +1,24 @@
+/** One command, one table: `npm run bench`, or `npm run bench -- noop lines` for some of it. */
+import { cold } from './cold.mjs'
+import { lines } from './lines.mjs'
+import { noop } from './noop.mjs'
+import { plan } from './plan.mjs'
+import { wordcount } from './wordcount.mjs'
+
+const MIB = 2 ** 20
+const BENCHES = {
+  cold,
+  noop,
+  lines: () => lines(512 * MIB),
+  wordcount: () => wordcount(512 * MIB),
+  plan,
+}
+
+const wanted = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(BENCHES)
+console.log(`Node ${process.version}; each ratio from interleaved rounds of one run, medians\n`)
+for (const name of wanted) {
+  const { what, ours, peer, ratio, goal, lowerIsBetter = false } = await BENCHES[name]()
+  const met = lowerIsBetter ? ratio <= goal : ratio >= goal
+  const bound = `${lowerIsBetter ? '<=' : '>='} ${goal}`
+  console.log(`${name.padEnd(10)} ${what}\n           quern ${ours}; ${peer}; ratio ${ratio.toFixed(2)} (goal ${bound}: ${met ? 'met' : 'MISSED'})`)
+}
