@@ -17,7 +17,9 @@ export function startByHand() {
       const counts = await Promise.all(children.map((child, i) => ask(child, [file, ...ranges[i]])))
       return counts[0] + counts[1]
     },
-    stop: () => children.forEach((child) => child.disconnect()),
+    stop() {
+      for (const child of children) child.disconnect()
+    },
   }
 }
 

@@ -8,7 +8,11 @@ const items = Array.from({ length: CALLS }, (_, i) => i)
 
 export async function noop() {
   const exec = new FunctionExecutor({ maxWorkers: 2, showProgressbar: false })
-  const pool = new Piscina({ filename: new URL('./noop-worker.mjs', import.meta.url).href, minThreads: 2, maxThreads: 2 })
+  const pool = new Piscina({
+    filename: new URL('./noop-worker.mjs', import.meta.url).href,
+    minThreads: 2,
+    maxThreads: 2,
+  })
   const quern = async () => {
     const results = await exec.map((n) => n, items)
     if (results.length !== CALLS || results[CALLS - 1] !== CALLS - 1) throw new Error('quern: wrong results')

@@ -11,11 +11,15 @@ const FILES = 100_000
 
 export async function plan() {
   const folder = manyFiles()
-  const cli = createRequire(import.meta.url).resolve('quern/package.json').replace(/package\.json$/, 'dist/src/entry/cli.js')
+  const cli = createRequire(import.meta.url)
+    .resolve('quern/package.json')
+    .replace(/package\.json$/, 'dist/src/entry/cli.js')
   const walk = fileURLToPath(new URL('./walk-lstat.mjs', import.meta.url))
-  const run = (...args) => async () => {
-    execFileSync(process.execPath, args, { maxBuffer: 2 ** 30, stdio: ['ignore', 'pipe', 'ignore'] })
-  }
+  const run =
+    (...args) =>
+    async () => {
+      execFileSync(process.execPath, args, { maxBuffer: 2 ** 30, stdio: ['ignore', 'pipe', 'ignore'] })
+    }
   const times = await rounds({ quern: run(cli, 'plan', '--input', `${folder}/`), walk: run(walk, folder) }, 3)
   return {
     what: `quern plan of ${FILES} local files (lower is better)`,

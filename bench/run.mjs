@@ -20,5 +20,7 @@ for (const name of wanted) {
   const { what, ours, peer, ratio, goal, lowerIsBetter = false } = await BENCHES[name]()
   const met = lowerIsBetter ? ratio <= goal : ratio >= goal
   const bound = `${lowerIsBetter ? '<=' : '>='} ${goal}`
-  console.log(`${name.padEnd(10)} ${what}\n           quern ${ours}; ${peer}; ratio ${ratio.toFixed(2)} (goal ${bound}: ${met ? 'met' : 'MISSED'})`)
+  console.log(
+    `${name.padEnd(10)} ${what}\n           quern ${ours}; ${peer}; ratio ${ratio.toFixed(2)} (goal ${bound}: ${met ? 'met' : 'MISSED'})`,
+  )
 }

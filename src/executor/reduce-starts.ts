@@ -18,6 +18,11 @@ export class ReduceStarts {
     this.#jobs.set(reduceJob, { mapJob, scheduler: new ReduceScheduler(groups, spawnReducer), again: [] })
   }
 
+  /** All its calls have ended. */
+  remove(reduceJob: string): void {
+    this.#jobs.delete(reduceJob)
+  }
+
   mapEnded(mapJob: string, call: number): void {
     for (const job of this.#of(mapJob)) job[1].scheduler.mapEnded(call, 'succeeded')
   }

@@ -12,6 +12,7 @@ import { DEFAULT_RETRY, retryDelayMs } from '../core/backoff.ts'
 import { CancelledError } from '../core/errors.ts'
 import type { AttemptEvent } from '../monitor/monitor.ts'
 import { JobCalls } from './calls.ts'
+import { Invocations, type RunningInvocation } from './invocations.ts'
 import { ReduceStarts } from './reduce-starts.ts'
 import type {
   CallOutcome,
@@ -22,34 +23,19 @@ import type {
   SchedulerLimits,
 } from './scheduler-protocol.ts'
 
-interface RunningInvocation {
-  readonly id: number
-  readonly calls: JobCalls
-  readonly tries: readonly CallTry[]
-  readonly waits: boolean
-  readonly sentAtMs: number
-  /** Its calls that have not ended in it. */
-  readonly open: Set<number>
-  /** The call that runs, and since when its time counts. */
-  started: { readonly call: number; sinceMs: number | undefined } | undefined
-  everStarted: boolean
-}
-
 export class Scheduler {
-  readonly #limits: SchedulerLimits
+  readonly #slots: number
   readonly #random: () => number
   readonly #jobs = new Map<string, JobCalls>()
   readonly #reduces = new ReduceStarts()
-  readonly #running = new Map<number, RunningInvocation>()
-  #slotsUsed = 0
-  #waitingUsed = 0
-  #nextInvocation = 1
+  readonly #running: Invocations
   #wakeAtMs = Number.POSITIVE_INFINITY
   #commands: SchedulerCommand[] = []
 
   /** `random` in [0, 1): the jitter of retries. */
   constructor(limits: SchedulerLimits, random: () => number = Math.random) {
-    this.#limits = limits
+    this.#running = new Invocations(limits)
+    this.#slots = limits.slots
     this.#random = random
   }
 
@@ -112,11 +98,11 @@ export class Scheduler {
         return
       case 'succeeded': {
         const { result, stats, read } = event
-        this.#close(running, event.call)
+        this.#running.close(running, event.call)
         return this.#settle(calls, event.call, { type: 'succeeded', result, stats, read })
       }
       case 'failed':
-        this.#close(running, event.call)
+        this.#running.close(running, event.call)
         return this.#failed(
           calls,
           event.call,
@@ -124,16 +110,11 @@ export class Scheduler {
           nowMs,
         )
       case 'lost':
-        this.#close(running, event.call)
+        this.#running.close(running, event.call)
         return this.#lost(running, event, nowMs)
       default:
         return
     }
-  }
-
-  #close(running: RunningInvocation, call: number): void {
-    running.open.delete(call)
-    if (running.started?.call === call) running.started = undefined
   }
 
   #lost(
@@ -154,21 +135,23 @@ export class Scheduler {
   #ended(invocation: number, nowMs: number): void {
     const running = this.#running.get(invocation)
     if (running === undefined) return
-    this.#release(running)
+    this.#running.release(running)
     if (running.open.size === 0) running.calls.chunking.observe(running.tries.length, nowMs - running.sentAtMs)
   }
 
   #refused(invocation: number, error: Error): void {
     const running = this.#running.get(invocation)
     if (running === undefined) return
-    this.#release(running)
+    this.#running.release(running)
     for (const { call } of running.tries)
       this.#settle(running.calls, call, { type: 'failed', why: { by: 'error', error } })
   }
 
   #fed(job: string, call: number, nowMs: number): void {
-    for (const { calls, started } of this.#running.values()) {
-      if (calls.job.id === job && started?.call === call) started.sinceMs = nowMs
+    const calls = this.#jobs.get(job)
+    if (calls === undefined) return
+    for (const { started } of this.#running.holding(calls, (each) => each === call)) {
+      if (started?.call === call) started.sinceMs = nowMs
     }
   }
 
@@ -195,11 +178,16 @@ export class Scheduler {
     if (!calls.end(call)) return
     const job = calls.job
     this.#commands.push({ type: 'settle', job: job.id, call, attempts: calls.attempts(call), outcome })
-    if (calls.ended) this.#jobs.delete(job.id)
+    if (calls.ended) this.#forget(job)
     if (job.reduces === undefined) this.#tellReducers(job.id, call, outcome)
     if (outcome.type === 'failed' && job.failFast === true) {
       this.#cancel(job.id, undefined, true, new CancelledError(`call ${call} of ${job.id} failed and failFast is set`))
     }
+  }
+
+  #forget({ id, reduces }: SchedulerJob): void {
+    this.#jobs.delete(id)
+    if (reduces !== undefined) this.#reduces.remove(id)
   }
 
   #tellReducers(mapJob: string, call: number, outcome: CallOutcome): void {
@@ -235,19 +223,13 @@ export class Scheduler {
 
   /** Stops the invocations that run or hold one of these calls; their other calls are put back when they are lost. */
   #stopCalls(calls: JobCalls, hit: (call: number) => boolean): void {
-    for (const running of this.#running.values()) {
-      if (running.calls !== calls) continue
-      const holds = [...running.open].some((call) => hit(call) && !calls.isEnded(call))
-      if (holds) this.#commands.push({ type: 'stop', invocation: running.id })
-    }
+    for (const { id } of this.#running.holding(calls, hit)) this.#commands.push({ type: 'stop', invocation: id })
   }
 
   #stopOverdue(nowMs: number): void {
-    for (const running of this.#running.values()) {
-      const deadline = deadlineOf(running)
-      if (deadline === undefined || deadline > nowMs) continue
+    for (const running of this.#running.overdue(nowMs)) {
       const call = running.started?.call as number
-      this.#close(running, call)
+      this.#running.close(running, call)
       this.#commands.push({ type: 'stop', invocation: running.id })
       const timeoutMs = running.calls.job.timeoutMs as number
       this.#failed(running.calls, call, { type: 'failed', why: { by: 'timeout', timeoutMs } }, nowMs)
@@ -258,8 +240,8 @@ export class Scheduler {
     let wantedByMaps = 0
     for (const calls of this.#jobs.values()) {
       if (calls.job.reduces !== undefined) continue
-      while (this.#slotsUsed < this.#limits.slots && calls.queued > 0) {
-        const size = calls.job.chunksize ?? calls.chunking.next(calls.queued, this.#limits.slots)
+      while (this.#running.freeSlots > 0 && calls.queued > 0) {
+        const size = calls.job.chunksize ?? calls.chunking.next(calls.queued, this.#slots)
         const tries = calls.take(size)
         if (tries.length === 0) break
         this.#invoke(calls, tries, false, nowMs)
@@ -272,8 +254,7 @@ export class Scheduler {
   #dispatchReducers(wantedByMaps: number, nowMs: number): void {
     for (const calls of this.#jobs.values()) {
       if (calls.job.reduces === undefined) continue
-      const free = this.#limits.slots - this.#slotsUsed
-      const waitingFree = this.#limits.waitingSlots - this.#waitingUsed
+      const { freeSlots: free, freeWaitingSlots: waitingFree } = this.#running
       for (const { group, waits } of this.#reduces.take(calls.job.id, { free, wantedByMaps, waitingFree }, calls)) {
         if (!calls.isEnded(group)) this.#invoke(calls, [calls.send(group)], waits, nowMs)
       }
@@ -281,34 +262,17 @@ export class Scheduler {
   }
 
   #invoke(calls: JobCalls, tries: readonly CallTry[], waits: boolean, nowMs: number): void {
-    const id = this.#nextInvocation++
-    if (waits) this.#waitingUsed += 1
-    else this.#slotsUsed += 1
-    const open = new Set(tries.map(({ call }) => call))
-    this.#running.set(id, { id, calls, tries, waits, sentAtMs: nowMs, open, started: undefined, everStarted: false })
+    const { id } = this.#running.add(calls, tries, waits, nowMs)
     this.#commands.push({ type: 'invoke', invocation: id, job: calls.job.id, calls: tries, waits })
-  }
-
-  #release(running: RunningInvocation): void {
-    this.#running.delete(running.id)
-    if (running.waits) this.#waitingUsed -= 1
-    else this.#slotsUsed -= 1
   }
 
   /** Asks to be woken for the next deadline or retry, when nobody has been asked for an earlier time. */
   #planWake(nowMs: number, woken: boolean): void {
     if (woken) this.#wakeAtMs = Number.POSITIVE_INFINITY
-    let next = Number.POSITIVE_INFINITY
-    for (const running of this.#running.values()) next = Math.min(next, deadlineOf(running) ?? next)
+    let next = this.#running.nextDeadlineMs
     for (const calls of this.#jobs.values()) next = Math.min(next, calls.nextDelayedMs ?? next)
     if (next >= this.#wakeAtMs) return
     this.#wakeAtMs = Math.max(nowMs, next)
     this.#commands.push({ type: 'wake', atMs: this.#wakeAtMs })
   }
-}
-
-function deadlineOf({ calls, started }: RunningInvocation): number | undefined {
-  const timeoutMs = calls.job.timeoutMs
-  if (timeoutMs === undefined || started?.sinceMs === undefined) return undefined
-  return started.sinceMs + timeoutMs
 }

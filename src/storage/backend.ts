@@ -20,6 +20,10 @@ export interface ObjectHead {
   readonly lastModified?: number
   readonly contentType?: string
   readonly contentEncoding?: string
+  /** The store tells no length before the end (http): `size` is 0 and means nothing, only one uncut get reads it. */
+  readonly sizeUnknown?: true
+  /** False where a ranged get is refused as UNSUPPORTED (some http servers); absent: ranges are served. */
+  readonly acceptsRanges?: boolean
 }
 
 /** Whose workers can see what is stored: this process, this machine, or whoever reaches the network. */
@@ -51,6 +55,7 @@ export interface PutOptions {
   readonly ifAbsent?: boolean | undefined
   /** Replace this version and no other. */
   readonly ifMatch?: string | undefined
+  /** A note for other readers; stores that keep no metadata (files) drop it. */
   readonly contentType?: string | undefined
   readonly signal?: AbortSignal | undefined
 }
@@ -66,7 +71,7 @@ export interface ListOptions {
 /** The answer to a get. Read `body` once, to its end or until you stop; leaving it early frees the connection. */
 export interface ObjectReading {
   readonly head: ObjectHead
-  /** What the body holds, clipped to the object. */
+  /** What the body holds, clipped to the object; `end` is Infinity where `head.sizeUnknown`. */
   readonly range: ByteRange
   /** Chunks belong to the reader: they are not written again. None is empty. */
   readonly body: AsyncIterable<Uint8Array>
@@ -86,7 +91,11 @@ export interface StorageBackend {
    */
   get(bucket: string, key: string, options?: GetOptions): Promise<ObjectReading>
 
-  /** @throws StorageError ALREADY_EXISTS (`ifAbsent`), PRECONDITION_FAILED (`ifMatch`), UNSUPPORTED (not claimed) */
+  /**
+   * A lost race of conditional puts may also be answered UNAVAILABLE; then nothing was written.
+   *
+   * @throws StorageError ALREADY_EXISTS (`ifAbsent`), PRECONDITION_FAILED (`ifMatch`), UNSUPPORTED (not claimed)
+   */
   put(
     bucket: string,
     key: string,

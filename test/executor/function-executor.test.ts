@@ -57,6 +57,7 @@ describe('FunctionExecutor on localhost', () => {
           console.log('out', n)
           process.stderr.write(`err ${n}\n`)
           task.log.info('told', n)
+          return n
         },
         [1, 2],
         { chunksize: 2 },
@@ -126,7 +127,10 @@ describe('FunctionExecutor on localhost', () => {
     expect(some.done).toBeInstanceOf(FuturesList)
     const late = await exec.wait(futures, { timeout: 1 })
     expect(late.notDone.map(({ callId }) => callId)).toEqual(['00002'])
-    await expect(exec.getResult(futures, { timeout: 1 })).rejects.toMatchObject({ code: 'TIMEOUT', notDone: [futures[2]] })
+    await expect(exec.getResult(futures, { timeout: 1 })).rejects.toMatchObject({
+      code: 'TIMEOUT',
+      notDone: [futures[2]],
+    })
     expect(futures[2]?.cancel()).toBe(false)
     expect(futures[2]?.cancel({ running: true })).toBe(true)
     expect((await exec.wait(futures)).notDone).toEqual([])
@@ -184,10 +188,22 @@ describe('FunctionExecutor on localhost', () => {
     ['a string for items', () => exec.map((s: string) => s, 'data/*.txt' as never), /objects\("data\/\*\.txt"\)/],
     ['no source', () => exec.map((s: string) => s, 5 as never), /expected an iterable of items/],
     ['an unknown option', () => exec.map((n: number) => n, [1], { chunkSize: 2 } as never), /chunkSize.*chunksize/],
-    ['a wrong value', () => exec.map((n: number) => n, [1], { timeout: 'soon' }), /map options\.timeout: expected .*soon/],
+    [
+      'a wrong value',
+      () => exec.map((n: number) => n, [1], { timeout: 'soon' }),
+      /map options\.timeout: expected .*soon/,
+    ],
     ['no function', () => exec.map('fn' as never, [1]), /map function/],
-    ['partitioning of items', () => exec.map((n: number) => n, [1], { objChunkSize: 5 } as never), /objChunkSize.*objects/],
-    ['an env that is no text', () => exec.map((n: number) => n, [1], { extraEnv: { A: 1 } as never }), /extraEnv\.A.*'1'/],
+    [
+      'partitioning of items',
+      () => exec.map((n: number) => n, [1], { objChunkSize: 5 } as never),
+      /objChunkSize.*objects/,
+    ],
+    [
+      'an env that is no text',
+      () => exec.map((n: number) => n, [1], { extraEnv: { A: 1 } as never }),
+      /extraEnv\.A.*'1'/,
+    ],
   ]
   for (const [name, mistake, message] of mistakes) it(`refuses ${name} at once`, () => expect(mistake).toThrow(message))
 })

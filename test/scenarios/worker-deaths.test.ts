@@ -81,7 +81,13 @@ describe('a call that', () => {
       it(`${name} settles with its reason, ${chunksize} calls an invocation, and its siblings finish`, async () => {
         const job = exec.map(victim as (item: number) => unknown, [0, 1, 2, 3, 4], { chunksize, timeout })
         const settled = await exec.getResult(await job.futures(), { throwExcept: false })
-        expect(settled.map((each) => (each.status === 'fulfilled' ? each.value : 'failed'))).toEqual([0, 10, 'failed', 30, 40])
+        expect(settled.map((each) => (each.status === 'fulfilled' ? each.value : 'failed'))).toEqual([
+          0,
+          10,
+          'failed',
+          30,
+          40,
+        ])
         const { message, ...fields } = error
         const thrown = (settled[2] as PromiseRejectedResult).reason
         expect(thrown).toMatchObject(fields)

@@ -20,7 +20,9 @@ export function writeAccessLog(file: string, bytes: number): number {
     for (let i = 0; i < 20_000; i++, line++) {
       const n = (line * 2_654_435_761) >>> 0
       const request = `"${methods[n % 4]} /shop/item-${n % 5_003}?page=${n % 7} HTTP/1.1"`
-      lines.push(`10.${n % 256}.${(n >>> 8) % 256}.${(n >>> 16) % 256} - - [21/Nov/2026:04:00:00 +0000] ${request} ${statuses[n % 6]} ${n % 90_001}`)
+      lines.push(
+        `10.0.${(n >>> 8) % 16}.${n % 256} - - [21/Nov/2026:04:00:00 +0000] ${request} ${statuses[n % 6]} ${n % 9_001}`,
+      )
     }
     const block = `${lines.join('\n')}\n`
     size += writeSync(fd, block)

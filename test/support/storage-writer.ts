@@ -1,4 +1,7 @@
-/** A process that increments a counter in a localhost store under ifMatch, and tries to be first at a key. */
+/**
+ * A process that increments a counter in a localhost store under ifMatch, tries to be first at keys, and puts and
+ * deletes in a folder that others empty.
+ */
 import { collectBytes } from '../../src/core/bytes.ts'
 import { LocalhostBackend } from '../../src/storage/localhost.ts'
 
@@ -29,5 +32,9 @@ for (let i = 0; i < Number(times); i++) {
       if (error.code !== 'ALREADY_EXISTS') throw error
     },
   )
+}
+for (let i = 0; i < 1_000; i++) {
+  await storage.put('b', `deep/er/${process.pid}`, Buffer.from('x'))
+  await storage.delete('b', [`deep/er/${process.pid}`])
 }
 process.stdout.write(`${firsts}`)

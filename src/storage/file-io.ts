@@ -1,0 +1,226 @@
+/**
+ * Reading and writing files as objects; FileBackend and LocalhostBackend stand on it.
+ *
+ * Invariants: a read uses one descriptor, and a chunk is handed out only while the file is still the version that was
+ * opened, so no reader sees bytes of two versions. A write lands under a temporary name first.
+ */
+import { randomBytes } from 'node:crypto'
+import fs, { type BigIntStats } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import type { ByteRange } from '../core/bytes.ts'
+import { NotFoundError, ObjectChangedError, type StorageContext, StorageError } from '../core/errors.ts'
+import type { GetOptions, ObjectHead, ObjectReading } from './backend.ts'
+import { clipRange } from './ranges.ts'
+
+const CHUNK_BYTES = 1 << 20
+
+/** What names a file's content: the etag of files. */
+export type FileVersion = (stat: BigIntStats) => string
+
+/** For files anybody writes: device, inode, size, mtime and ctime in ns. */
+export const strictVersion: FileVersion = (stat) => `${storedVersion(stat)}-${stat.ctimeNs.toString(36)}`
+
+/**
+ * For files only `fillFile` wrote, under a new inode and with a precise mtime each. Without ctime, which changes when
+ * a newer file takes the name: who still reads the old one shall read it to its end.
+ */
+export const storedVersion: FileVersion = ({ dev, ino, size, mtimeNs }) =>
+  `${dev.toString(36)}-${ino.toString(36)}-${size.toString(36)}-${mtimeNs.toString(36)}`
+
+export function headOfFile(key: string, stat: BigIntStats, versionOf: FileVersion): ObjectHead {
+  return { key, size: Number(stat.size), etag: versionOf(stat), lastModified: Number(stat.mtimeMs) }
+}
+
+/**
+ * Opens a file and reads a range of it, 1 MiB at a time and one ahead. The descriptor closes with the body.
+ *
+ * @throws NotFoundError when there is no regular file; ObjectChangedError, RANGE_INVALID as the contract says
+ */
+export async function readFile(
+  path: string,
+  options: GetOptions,
+  context: StorageContext,
+  versionOf: FileVersion,
+): Promise<ObjectReading> {
+  options.signal?.throwIfAborted()
+  let file: FileHandle
+  try {
+    // a fifo must not block the open
+    file = await open(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
+  } catch (error) {
+    throw fileError(error, context)
+  }
+  try {
+    const stat = await file.stat({ bigint: true })
+    if (!stat.isFile()) throw new NotFoundError('not a regular file', context)
+    const head = headOfFile(context.key ?? path, stat, versionOf)
+    if (options.ifMatch !== undefined && options.ifMatch !== head.etag) {
+      throw new ObjectChangedError(`the file is version ${head.etag}, not ${options.ifMatch}`, context)
+    }
+    const range = clipRange(options.range, head.size, context)
+    return { head, range, body: readBody(file, range, { etag: head.etag, versionOf }, context, options.signal) }
+  } catch (error) {
+    await file.close()
+    throw fileError(error, context)
+  }
+}
+
+interface OpenedVersion {
+  readonly etag: string
+  readonly versionOf: FileVersion
+}
+
+async function* readBody(
+  file: FileHandle,
+  range: ByteRange,
+  opened: OpenedVersion,
+  context: StorageContext,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array> {
+  let position = range.start
+  const readAhead = (): Promise<Buffer> | undefined => {
+    if (position === range.end) return undefined
+    const chunk = readFull(file.fd, Math.min(CHUNK_BYTES, range.end - position), position)
+    // the consumer may leave before it is looked at
+    chunk.catch(() => undefined)
+    return chunk
+  }
+  let pending = readAhead()
+  try {
+    while (pending !== undefined) {
+      const chunk = await pending
+      signal?.throwIfAborted()
+      assertVersion(file.fd, opened, context)
+      if (chunk.length < Math.min(CHUNK_BYTES, range.end - position)) {
+        throw new StorageError('BODY_TRUNCATED', `the file ended before byte ${range.end}`, context)
+      }
+      position += chunk.length
+      pending = readAhead()
+      yield chunk
+    }
+  } catch (error) {
+    throw fileError(error, context)
+  } finally {
+    await pending?.catch(() => undefined)
+    await file.close()
+  }
+}
+
+function assertVersion(fd: number, { etag, versionOf }: OpenedVersion, context: StorageContext): void {
+  const now = versionOf(fs.fstatSync(fd, { bigint: true }))
+  if (now !== etag) throw new ObjectChangedError(`the file became version ${now} while it was read`, context)
+}
+
+/** Up to `length` bytes, fewer only at the end of the file. */
+function readFull(fd: number, length: number, position: number): Promise<Buffer> {
+  const buffer = Buffer.allocUnsafeSlow(length)
+  return new Promise((resolve, reject) => {
+    const step = (filled: number) => {
+      fs.read(fd, buffer, filled, length - filled, position + filled, (error, count) => {
+        if (error !== null) reject(error)
+        else if (count === 0 || filled + count === length) resolve(buffer.subarray(0, filled + count))
+        else step(filled + count)
+      })
+    }
+    step(0)
+  })
+}
+
+/** A name no key may have and no listing shows. */
+export function temporaryName(): string {
+  return `.quern-${randomBytes(8).toString('hex')}.tmp`
+}
+
+export function isTemporaryName(name: string): boolean {
+  return name.startsWith('.quern-') && /^\.quern-[0-9a-f]{16}\.tmp$/.test(name)
+}
+
+/** A new file, open for writing. @throws what the file system throws, unmapped: a missing folder is the caller's */
+export function createFile(path: string): Promise<FileHandle> {
+  return open(path, 'wx')
+}
+
+/**
+ * Writes a body to a new file and closes it; a body that fails leaves no file and throws its own error. The mtime is
+ * set to the clock's own resolution: the kernel's stamps are a few ms coarse, in which a reused inode could pass for
+ * an older version.
+ */
+export async function fillFile(
+  file: FileHandle,
+  path: string,
+  body: Uint8Array | AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+  context: StorageContext,
+): Promise<void> {
+  let whole = false
+  try {
+    if (body instanceof Uint8Array) await writeFull(file, body, context)
+    else {
+      for await (const chunk of body) {
+        signal?.throwIfAborted()
+        await writeFull(file, chunk, context)
+      }
+    }
+    signal?.throwIfAborted()
+    const seconds = (performance.timeOrigin + performance.now()) / 1_000
+    await file.utimes(seconds, seconds)
+    whole = true
+  } finally {
+    await file.close()
+    if (!whole) fs.rmSync(path, { force: true })
+  }
+}
+
+async function writeFull(file: FileHandle, bytes: Uint8Array, context: StorageContext): Promise<void> {
+  try {
+    for (let offset = 0; offset < bytes.length; ) {
+      const { bytesWritten } = await file.write(bytes, offset)
+      offset += bytesWritten
+    }
+  } catch (error) {
+    throw fileError(error, context)
+  }
+}
+
+/** The regular file at a path; undefined when there is none. */
+export function statIfFile(path: string, context: StorageContext): BigIntStats | undefined {
+  try {
+    const stat = fs.statSync(path, { bigint: true, throwIfNoEntry: false })
+    return stat?.isFile() ? stat : undefined
+  } catch (error) {
+    const mapped = fileError(error, context)
+    if (mapped instanceof NotFoundError) return undefined
+    throw mapped
+  }
+}
+
+export function errnoOf(error: unknown): string | undefined {
+  return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined
+}
+
+/** The one place where file system errors become ours; anything else (an abort, a body's own error) stays what it is. */
+export function fileError(error: unknown, context: StorageContext): unknown {
+  const errno = error as NodeJS.ErrnoException
+  if (error instanceof StorageError || !(error instanceof Error) || errno.syscall === undefined) return error
+  const withCause = { ...context, cause: error }
+  switch (errno.code) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+    case 'EISDIR':
+    case 'ELOOP':
+    case 'ENXIO':
+    case 'ENAMETOOLONG':
+      return new NotFoundError(`no such file (${errno.code})`, withCause)
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return new StorageError('PERMISSION_DENIED', errno.message, withCause)
+    case 'EMFILE':
+    case 'ENFILE':
+    case 'EAGAIN':
+    case 'EBUSY':
+      return new StorageError('UNAVAILABLE', errno.message, withCause)
+    default:
+      return new StorageError('STORAGE', errno.message, withCause)
+  }
+}

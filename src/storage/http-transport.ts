@@ -1,0 +1,94 @@
+/** Requests of the http backend: kept-alive connections, redirects, timeouts, and errors as ours. */
+import http, { type IncomingMessage } from 'node:http'
+import https from 'node:https'
+import { NotFoundError, ObjectChangedError, type StorageContext, StorageError } from '../core/errors.ts'
+
+const MAX_REDIRECTS = 5
+const MAX_SOCKETS = 64
+/** A connection on which nothing moves for this long is given up. */
+const IDLE_TIMEOUT_MS = 60_000
+const REDIRECTS = new Set([301, 302, 303, 307, 308])
+
+export class HttpTransport {
+  readonly #plain = new http.Agent({ keepAlive: true, maxSockets: MAX_SOCKETS })
+  readonly #secure = new https.Agent({ keepAlive: true, maxSockets: MAX_SOCKETS })
+
+  /**
+   * The answer with a 2xx status, after redirects; its body is the caller's to read or destroy.
+   *
+   * @throws StorageError for every other status, as the contract names them, and when no answer comes
+   */
+  async request(
+    method: 'GET' | 'HEAD',
+    url: URL,
+    headers: Readonly<Record<string, string>>,
+    context: StorageContext,
+    signal: AbortSignal | undefined,
+  ): Promise<IncomingMessage> {
+    let target = url
+    for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
+      signal?.throwIfAborted()
+      const response = await this.#send(method, target, headers, context, signal)
+      const status = response.statusCode ?? 0
+      if (status >= 200 && status < 300) return response
+      response.destroy()
+      if (!REDIRECTS.has(status)) throw statusError(status, response, context)
+      target = redirectTarget(response.headers.location, target, context)
+    }
+    throw new StorageError('STORAGE', `more than ${MAX_REDIRECTS} redirects`, context)
+  }
+
+  close(): void {
+    this.#plain.destroy()
+    this.#secure.destroy()
+  }
+
+  #send(
+    method: string,
+    url: URL,
+    headers: Readonly<Record<string, string>>,
+    context: StorageContext,
+    signal: AbortSignal | undefined,
+  ): Promise<IncomingMessage> {
+    const secure = url.protocol === 'https:'
+    const agent = secure ? this.#secure : this.#plain
+    const options = { method, agent, headers: { 'accept-encoding': 'identity', 'user-agent': 'quern', ...headers } }
+    return new Promise((resolve, reject) => {
+      const request = (secure ? https : http).request(url, options, (response) => {
+        signal?.removeEventListener('abort', abort)
+        resolve(response)
+      })
+      const abort = () => request.destroy(new Error('aborted'))
+      signal?.addEventListener('abort', abort, { once: true })
+      request.setTimeout(IDLE_TIMEOUT_MS, () => request.destroy(new Error(`nothing moved for ${IDLE_TIMEOUT_MS} ms`)))
+      request.on('error', (error) => {
+        signal?.removeEventListener('abort', abort)
+        reject(
+          signal?.aborted
+            ? signal.reason
+            : new StorageError('UNAVAILABLE', error.message, { ...context, cause: error }),
+        )
+      })
+      request.end()
+    })
+  }
+}
+
+function redirectTarget(location: string | undefined, from: URL, context: StorageContext): URL {
+  const target = location !== undefined && URL.canParse(location, from.href) ? new URL(location, from) : undefined
+  if (target?.protocol === 'http:' || target?.protocol === 'https:') return target
+  throw new StorageError('STORAGE', 'a redirect that leads to no http(s) URL', context)
+}
+
+function statusError(status: number, response: IncomingMessage, context: StorageContext): StorageError {
+  const place = { ...context, status }
+  const what = `HTTP ${status} ${response.statusMessage ?? ''}`.trimEnd()
+  if (status === 404 || status === 410) return new NotFoundError(what, place)
+  if (status === 401 || status === 403 || status === 407) return new StorageError('PERMISSION_DENIED', what, place)
+  if (status === 412) return new ObjectChangedError('its etag is not the one asked for', place)
+  if (status === 416) return new StorageError('RANGE_INVALID', what, place)
+  if (status === 429) return new StorageError('THROTTLED', what, place)
+  if (status === 408 || (status >= 500 && status !== 501)) return new StorageError('UNAVAILABLE', what, place)
+  if (status === 405 || status === 501) return new StorageError('UNSUPPORTED', what, place)
+  return new StorageError('STORAGE', what, place)
+}

@@ -1,0 +1,80 @@
+/**
+ * The one place where errors of the AWS SDK and of S3 servers become ours.
+ *
+ * Invariant: nothing of the credentials gets through. The SDK's errors carry the signed request, and S3 answers a bad
+ * signature with it (a session token in it); so the cause is a copy of what tells a failure, and nothing else.
+ */
+import { NotFoundError, ObjectChangedError, type StorageContext, StorageError } from '../core/errors.ts'
+
+/** What was asked for; decides what a failed precondition means. */
+export type S3Condition = 'ifMatch' | 'putIfAbsent' | 'putIfMatch'
+
+const THROTTLING = new Set(['SlowDown', 'Throttling', 'ThrottlingException', 'RequestLimitExceeded', 'TooManyRequests'])
+
+interface ForeignError extends Error {
+  readonly Code?: string
+  readonly code?: string
+  readonly syscall?: string
+  readonly $metadata?: { readonly httpStatusCode?: number }
+}
+
+/** `signal` aborted: its reason. Ours already: itself. Else a StorageError with the foreign one as `cause`. */
+export function s3Error(
+  error: unknown,
+  context: StorageContext,
+  options: { readonly condition?: S3Condition | undefined; readonly signal?: AbortSignal | undefined } = {},
+): unknown {
+  if (options.signal?.aborted) return options.signal.reason
+  if (error instanceof StorageError || !(error instanceof Error)) return error
+  const foreign = error as ForeignError
+  const status = foreign.$metadata?.httpStatusCode
+  const name = foreign.Code ?? foreign.name
+  const place = { ...context, cause: tellingPart(foreign), ...(status === undefined ? {} : { status }) }
+  const what = foreign.message === '' || foreign.message === name ? name : `${name}: ${foreign.message}`
+  if (status === undefined || status < 400) return transportError(foreign, what, place)
+  return statusError(status, name, what, place, options.condition)
+}
+
+function tellingPart({ name, message, stack, Code, code, $metadata }: ForeignError): Error {
+  const copy = Object.assign(new Error(message), { name, stack })
+  if (Code !== undefined) Object.assign(copy, { Code })
+  if (code !== undefined) Object.assign(copy, { code })
+  return $metadata === undefined ? copy : Object.assign(copy, { $metadata })
+}
+
+function statusError(
+  status: number,
+  name: string,
+  what: string,
+  context: StorageContext,
+  condition: S3Condition | undefined,
+): StorageError {
+  if (status === 404) {
+    if (condition === 'putIfMatch' && name !== 'NoSuchBucket') return failedCondition(condition, what, context)
+    return new NotFoundError(name === 'NotFound' ? 'no such key or bucket' : what, context)
+  }
+  if (status === 412) return failedCondition(condition, what, context)
+  if (status === 409 && name === 'ConditionalRequestConflict') return new StorageError('UNAVAILABLE', what, context)
+  if (status === 409 && name === 'BucketNotEmpty') return new StorageError('PRECONDITION_FAILED', what, context)
+  if (status === 401 || status === 403) return new StorageError('PERMISSION_DENIED', what, context)
+  if (status === 416) return new StorageError('RANGE_INVALID', what, context)
+  if (status === 501) return new StorageError('UNSUPPORTED', what, context)
+  if (status === 429 || THROTTLING.has(name)) return new StorageError('THROTTLED', what, context)
+  if (status === 408 || status >= 500 || name === 'RequestTimeout')
+    return new StorageError('UNAVAILABLE', what, context)
+  return new StorageError('STORAGE', what, context)
+}
+
+function failedCondition(condition: S3Condition | undefined, what: string, context: StorageContext): StorageError {
+  if (condition === 'ifMatch') return new ObjectChangedError('its etag is not the one asked for', context)
+  if (condition === 'putIfAbsent') return new StorageError('ALREADY_EXISTS', 'the key is there already', context)
+  return new StorageError('PRECONDITION_FAILED', what, context)
+}
+
+/** No answer came: the network, a timeout, or no credentials to ask with. */
+function transportError(error: ForeignError, what: string, context: StorageContext): StorageError {
+  if (error.name === 'CredentialsProviderError') return new StorageError('PERMISSION_DENIED', what, context)
+  const network = error.syscall !== undefined || /^E[A-Z_]+$/.test(error.code ?? '')
+  const passing = network || error.name === 'TimeoutError' || error.name === 'AbortError'
+  return new StorageError(passing ? 'UNAVAILABLE' : 'STORAGE', what, context)
+}
