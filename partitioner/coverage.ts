@@ -28,7 +28,10 @@ export interface CertifiedObject {
   readonly url: string
   readonly etag: string
   readonly pin: Pin
+  /** What was planned; where the store told no length, what the one GET delivered. */
   readonly sizeBytes: number
+  /** The store told no length, and nobody read to the end: `sizeBytes` is what is known of it. */
+  readonly sizeUnknown?: true
   readonly deliveredBytes: number
   /** Present when every partition counted its records. */
   readonly records?: number
@@ -69,9 +72,13 @@ export function certify(
   const unread: { url: string; start: number; end: number }[] = []
   const failed: { url: string; index: number; start: number; end: number; error: string }[] = []
   for (let first = 0; first < partitions.length; ) {
-    const { object, count } = partitions[first] as Partition
+    const { object, count, uncut } = partitions[first] as Partition
     const own = outcomes.slice(first, first + count)
-    const certified = certifyObject(object, partitions.slice(first, first + count), own, pinOf(object))
+    const pin = uncut === undefined ? pinOf(object) : 'none'
+    const certified =
+      uncut === 'no length'
+        ? certifyUnmeasured(partitions[first] as Partition, own[0] as PartitionOutcome, pin)
+        : certifyObject(object, partitions.slice(first, first + count), own, pin)
     objects.push(certified)
     for (const { index, start, end, state } of certified.spans) {
       const outcome = own[index] as PartitionOutcome
@@ -81,6 +88,19 @@ export function certify(
     first += count
   }
   return { complete: unread.length === 0 && failed.length === 0, objects, unread, failed }
+}
+
+/** An object whose size is where its one GET ended. */
+function certifyUnmeasured(partition: Partition, outcome: PartitionOutcome, pin: Pin): CertifiedObject {
+  const report = outcome.state === 'committed' ? outcome.report : undefined
+  const size = report?.end ?? report?.deliveredEnd ?? 0
+  const object = { ...partition.object, size }
+  const certified = certifyObject(object, [{ ...partition, object, range: { start: 0, end: size } }], [outcome], pin)
+  if (report?.end !== undefined) return certified
+  const { records: _, ...rest } = certified
+  const unread: CertifiedSpan = { index: 0, start: size, end: size, state: 'unread' }
+  const spans = report === undefined ? rest.spans : [...rest.spans.filter(({ end }) => end > 0), unread]
+  return { ...rest, sizeUnknown: true, spans }
 }
 
 function certifyObject(

@@ -3,10 +3,12 @@
  * are read in one pass. Reading goes past the nominal end only as far as its last record needs.
  */
 import type { ByteRange } from '../src/core/bytes.ts'
+import { ObjectChangedError } from '../src/core/errors.ts'
 import { BoundaryScanner, canOverlap, scanStart } from './boundary.ts'
 import { type EdgeSource, phaseBefore } from './edges.ts'
 import type { Partition } from './plan.ts'
 import { rangedBytes } from './ranged.ts'
+import { uncutBytes } from './uncut.ts'
 
 /** What a pass over a partition has found out about its edges. */
 export interface FoundEdges {
@@ -25,18 +27,23 @@ export interface OwnedRead {
   readonly source: EdgeSource
 }
 
-/** Chunks of the owned bytes in order, none empty; `found` is filled in before the chunk that depends on it. */
-export async function* ownedChunks(read: OwnedRead, found: FoundEdges): AsyncGenerator<Buffer, void, undefined> {
-  const { object, range } = read.partition
+/** Chunks of the owned bytes in order, none empty, kept by the caller at most until the next with `reuse`; `found` is filled in before the chunk that depends on it. */
+export async function* ownedChunks(
+  read: OwnedRead,
+  found: FoundEdges,
+  reuse: boolean,
+): AsyncGenerator<Buffer, void, undefined> {
+  const { object, range, uncut } = read.partition
+  if (uncut !== undefined) return yield* wholeChunks(read, uncut === 'no length', found)
   const start = read.delimiter === null || range.start === 0 ? range.start : read.edges.start
   const end = read.delimiter === null || range.end === object.size ? range.end : read.edges.end
   if (start !== undefined && settleStart(found, start, range)) return
   if (start !== undefined && end !== undefined) {
     found.end = end
-    yield* rangedBytes({ ...read.source, object, start, end })
+    yield* rangedBytes({ ...read.source, object, start, end, reuse })
     return
   }
-  yield* scan(read, read.delimiter as Buffer, { start, end }, found)
+  yield* scan(read, read.delimiter as Buffer, { start, end, reuse }, found)
 }
 
 /** The bytes after a partition that are fetched with it, so that its last record rarely costs a request of its own. */
@@ -44,10 +51,29 @@ export function lookAheadBytes({ start, end }: ByteRange): number {
   return Math.min(64 * 1024, Math.max(512, Math.floor((end - start) / 64)))
 }
 
+async function* wholeChunks(
+  { partition: { object }, source }: OwnedRead,
+  sizeUnknown: boolean,
+  found: FoundEdges,
+): AsyncGenerator<Buffer, void, undefined> {
+  found.start = 0
+  if (!sizeUnknown) found.end = object.size
+  let end = 0
+  for await (const chunk of uncutBytes(object, sizeUnknown, source)) {
+    end += chunk.length
+    yield chunk
+  }
+  if (found.end !== undefined && found.end !== end) {
+    const place = { backend: source.backend.name, operation: 'get', bucket: object.bucket, key: object.key }
+    throw new ObjectChangedError(`it had ${found.end} bytes when it was read before, now ${end}`, place)
+  }
+  found.end = end
+}
+
 async function* scan(
   { partition, source }: OwnedRead,
   delimiter: Buffer,
-  known: { readonly start: number | undefined; readonly end: number | undefined },
+  known: { readonly start: number | undefined; readonly end: number | undefined; readonly reuse: boolean },
   found: FoundEdges,
 ): AsyncGenerator<Buffer, void, undefined> {
   const { object, range } = partition
@@ -55,7 +81,8 @@ async function* scan(
   const startScanner = new BoundaryScanner(delimiter, range.start, from)
   let endScanner = known.start === undefined ? undefined : scannerOfEnd(delimiter, range.end, known.start)
   let offset = from
-  for await (const chunk of rangedBytes({ ...source, object, start: from, ...reachOf(partition, known.end) })) {
+  const { reuse } = known
+  for await (const chunk of rangedBytes({ ...source, object, start: from, ...reachOf(partition, known.end), reuse })) {
     let begin = 0
     if (endScanner === undefined) {
       const start = startScanner.feed(chunk, offset)

@@ -7,7 +7,7 @@ import { compressionOf, refuseCompressed } from './compression.ts'
 import { type Cutting, nominalRange, rangeCount } from './cut.ts'
 import { delimiterOf, partitionOptions } from './options.ts'
 import { lookAheadBytes } from './owned.ts'
-import type { Partition, PartitionOptions, Plan, PlanOptions, PriceTable } from './plan.ts'
+import type { Partition, PartitionOptions, Plan, PlanOptions, PriceTable, Uncut } from './plan.ts'
 import { expectedGets } from './ranged.ts'
 import type { Selected } from './select.ts'
 
@@ -20,13 +20,21 @@ export const DEFAULT_PRICES: PriceTable = {
   assumptions: 'requests only, at list prices of S3 Standard in us-east-1 (2025); no transfer, storage or compute',
 }
 
+const UNCUT_WARNINGS: readonly { readonly why: Uncut; readonly text: string }[] = [
+  {
+    why: 'no length',
+    text: 'objects whose server tells no length, each read by one GET; their bytes are not in the totals, and where the server just closes, an early end passes for the end',
+  },
+  { why: 'no ranges', text: 'objects whose server serves no ranges, each read by one GET that cannot be resumed' },
+]
 const MANY_PARTITIONS = 100_000
 const UNPRICED_BACKENDS: ReadonlySet<string> = new Set(['file', 'localhost', 'memory', 'minio', 'http'])
 
 /**
  * Cuts the selected objects; partitions in the order of the objects, then of their offsets.
- * @throws ValidationError for a wrong option, a compressed object without `compression: null`, and an unpinned object
- * that would be cut without `allowUnpinned`
+ * @throws ValidationError for a wrong option, a compressed object without `compression: null`, an unpinned object that
+ * would be cut without `allowUnpinned`, and one without length or ranges that would be cut at all; where its length is
+ * not told, any objChunkSize would cut it
  */
 export function planPartitions(
   selected: Selected,
@@ -38,10 +46,16 @@ export function planPartitions(
   const encodings = new Map(selected.encoded.map(({ url, encoding }) => [url, encoding]))
   const partitions: Partition[] = []
   const unpinned: string[] = []
+  const uncuts = new Map(selected.uncut?.map(({ url, why }) => [url, why]))
   for (const object of selected.objects) {
     refuseCompressed(object, encodings.get(object.url), read.compression)
     const count = rangeCount(object.size, cutting)
-    if (object.etag === '') unpinned.push(object.url)
+    const uncut = uncutOf(object, count, uncuts.get(object.url), cutting)
+    if (uncut !== undefined || object.etag === '') unpinned.push(object.url)
+    if (uncut !== undefined) {
+      partitions.push({ object, range: { start: 0, end: object.size }, index: 0, count: 1, uncut })
+      continue
+    }
     if (object.etag === '' && count > 1 && !selected.allowUnpinned) throw uncuttable(object, count)
     for (let index = 0; index < count; index++) {
       partitions.push({ object, range: nominalRange(object.size, cutting, index), index, count })
@@ -58,8 +72,24 @@ export function planPartitions(
     skipped: selected.skipped,
     requests,
     cost: { currency: prices.currency, amount, assumptions: assumptionsOf(prices) },
-    warnings: warningsOf(selected, partitions.length, read, encodings, unpinned.length),
+    warnings: warningsOf(selected, partitions, read, encodings),
   }
+}
+
+/** @throws ValidationError when the object would be cut, and cannot be */
+function uncutOf(
+  { url, etag, size }: CloudObject,
+  count: number,
+  why: Uncut | undefined,
+  { chunkSize, chunkNumber }: Cutting,
+): Uncut | undefined {
+  if (why === undefined) return etag === '' && count === 1 && size > 0 ? 'no validator' : undefined
+  const cut = why === 'no length' ? (chunkNumber ?? 1) > 1 || (chunkNumber ?? chunkSize) === chunkSize : count > 1
+  if (!cut) return why
+  const lacks = why === 'no length' ? 'tells no length' : 'serves no ranges'
+  throw new ValidationError(
+    `${url} cannot be cut, because its server ${lacks}: leave out objChunkSize and objChunkNumber, or select it in a job of its own`,
+  )
 }
 
 /** What follows from the partitions alone: objects, their bytes, and the sizes of the nominal ranges. */
@@ -100,7 +130,11 @@ function expectedRequests(
     count(backend, 'list', list)
     count(backend, 'get', head)
   }
-  for (const { object, range, index } of partitions) {
+  for (const { object, range, index, uncut } of partitions) {
+    if (uncut !== undefined) {
+      count(object.backend, 'get', 1)
+      continue
+    }
     const past = delimiter === null || range.end === object.size ? 0 : lookAheadBytes(range)
     const gets = expectedGets(Math.min(object.size, range.end + past) - range.start)
     count(object.backend, 'get', gets + (index > 0 ? probes : 0))
@@ -114,12 +148,12 @@ function assumptionsOf(prices: PriceTable): string {
 
 function warningsOf(
   selected: Selected,
-  count: number,
+  partitions: readonly Partition[],
   read: PlanOptions,
   encodings: ReadonlyMap<string, string>,
-  unpinned: number,
 ): string[] {
   const warnings: string[] = []
+  const count = partitions.length
   const delimiter = delimiterOf(read)
   const cut = count > selected.objects.length
   if (cut && delimiter !== null && canOverlap(delimiter)) {
@@ -130,8 +164,13 @@ function warningsOf(
   }
   const raw = selected.objects.filter(({ key, url }) => compressionOf(key, encodings.get(url)) !== undefined).length
   if (raw > 0) warnings.push(`compressed objects read as the bytes they are: ${raw}`)
+  const unpinned = selected.objects.filter(({ etag }) => etag === '').length
   if (unpinned > 0) {
     warnings.push(`objects without a validator, whose change under the running job would go unnoticed: ${unpinned}`)
+  }
+  for (const { why, text } of UNCUT_WARNINGS) {
+    const uncut = selected.uncut?.filter((object) => object.why === why).length ?? 0
+    if (uncut > 0) warnings.push(`${text}: ${uncut}`)
   }
   if (count > MANY_PARTITIONS) {
     warnings.push(`${count} partitions: each is a call of its own; a larger objChunkSize makes fewer`)

@@ -8,6 +8,9 @@ import type { ByteRange } from '../src/core/bytes.ts'
 import type { CloudObject } from '../src/core/cloud-object.ts'
 import type { Pin } from '../src/storage/backend.ts'
 
+/** Why an object is read by one GET without a range: what its store does not tell or do. */
+export type Uncut = 'no length' | 'no ranges' | 'no validator'
+
 /** A nominal range of one version of one object. */
 export interface Partition {
   readonly object: CloudObject
@@ -16,6 +19,8 @@ export interface Partition {
   readonly index: number
   /** Partitions of its object. */
   readonly count: number
+  /** The partition is its whole object and cannot be cut; with `no length` the size is 0 and means nothing. */
+  readonly uncut?: Uncut
 }
 
 export interface PartitionOptions {
@@ -53,10 +58,10 @@ export interface Plan {
   readonly selection: readonly string[]
   readonly options: PlanOptions
   readonly partitions: readonly Partition[]
-  /** Count of objects, and their bytes. */
+  /** Count of objects, and their bytes; an object whose store tells no length counts as 0. */
   readonly objects: number
   readonly bytes: number
-  /** How reads are pinned, where it is not by a validator of the store: url → "none". */
+  /** The objects that are not held to one version (pin: "none"): no validator, or read by one uncut GET. */
   readonly unpinned?: readonly string[]
   readonly skipped: readonly { readonly url: string; readonly why: string }[]
   /** Requests the job is expected to send, those that made the plan included. */

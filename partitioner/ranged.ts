@@ -31,6 +31,8 @@ export interface RangedOptions {
   readonly limit?: number | undefined
   readonly signal?: AbortSignal | undefined
   readonly requestBytes?: number | undefined
+  /** The reader keeps no chunk beyond the next one. */
+  readonly reuse?: boolean | undefined
   /** Requests under way at once; default 3 over a network, else 1. */
   readonly ahead?: number | undefined
   /** Tries of a request that gets nowhere; any progress starts the count again. */
@@ -54,7 +56,9 @@ export async function* rangedBytes(options: RangedOptions): AsyncGenerator<Buffe
   const onAbort = () => stop.abort(options.signal?.reason)
   if (options.signal?.aborted) onAbort()
   options.signal?.addEventListener('abort', onAbort, { once: true })
-  const open = (range: ByteRange) => resumingBody(options, range, stop.signal)
+  // with requests ahead, chunks wait for their turn
+  const reuse = options.reuse === true && ahead === 1
+  const open = (range: ByteRange) => resumingBody({ ...options, reuse }, range, stop.signal)
   try {
     stop.signal.throwIfAborted()
     if (ahead === 1 || end - start <= splitAbove(requestBytes)) {
@@ -120,13 +124,13 @@ async function* resumingBody(options: RangedOptions, range: ByteRange, signal: A
 }
 
 async function openBody(
-  { backend, object, onHead }: RangedOptions,
+  { backend, object, onHead, reuse }: RangedOptions,
   range: ByteRange,
   signal: AbortSignal,
 ): Promise<AsyncIterable<Uint8Array>> {
   const whole = object.etag === '' && range.start === 0 && range.end === object.size
   const ifMatch = object.etag === '' ? undefined : object.etag
-  const reading = await get(backend, object, { ...(whole ? {} : { range }), ifMatch, signal })
+  const reading = await get(backend, object, { ...(whole ? {} : { range }), ifMatch, reuse, signal })
   const { head } = reading
   if (head.size !== object.size || (ifMatch !== undefined && head.etag !== '' && head.etag !== ifMatch)) {
     const what = `planned ${object.size} bytes "${object.etag}", now ${head.size} bytes "${head.etag}"`

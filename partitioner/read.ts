@@ -67,7 +67,7 @@ export class PartitionReader implements ObjectPartition {
 
   async *stream(): AsyncGenerator<Uint8Array, void, undefined> {
     const pass = this.#delivery.begin(false)
-    for await (const chunk of this.#chunks()) {
+    for await (const chunk of this.#chunks(false)) {
       pass.deliver(chunk.length)
       yield chunk
     }
@@ -86,7 +86,7 @@ export class PartitionReader implements ObjectPartition {
   async *records(): AsyncGenerator<Uint8Array, void, undefined> {
     const { delimiter, pass } = this.#begin('records()')
     const splitter = new RecordSplitter(delimiter)
-    for await (const block of this.#blocks(delimiter)) {
+    for await (const block of this.#blocks(delimiter, false)) {
       const { bytes, starts, ends, count } = splitter.split(block)
       let given = 0
       try {
@@ -101,7 +101,7 @@ export class PartitionReader implements ObjectPartition {
   async *recordBlocks(): AsyncGenerator<RecordBlock, void, undefined> {
     const { delimiter, pass } = this.#begin('recordBlocks()')
     const splitter = new RecordSplitter(delimiter)
-    for await (const aligned of this.#blocks(delimiter)) {
+    for await (const aligned of this.#blocks(delimiter, true)) {
       const block = splitter.split(aligned)
       pass.deliver(block.bytes.length, block.count)
       yield block
@@ -155,19 +155,20 @@ export class PartitionReader implements ObjectPartition {
     for await (const batch of arrowBatches(this.stream(), this.object.url)) yield batch as Batch
   }
 
-  async *#chunks(): AsyncGenerator<Buffer, void, undefined> {
-    for await (const chunk of ownedChunks(this.#read, this.#delivery.found)) {
+  async *#chunks(reuse: boolean): AsyncGenerator<Buffer, void, undefined> {
+    for await (const chunk of ownedChunks(this.#read, this.#delivery.found, reuse)) {
       this.#onBytes(chunk.length)
       yield chunk
     }
   }
 
-  #blocks(delimiter: Buffer): AsyncGenerator<AlignedBlock, void, undefined> {
-    return alignedBlocks(this.#chunks(), () => this.#delivery.found.start as number, delimiter)
+  /** `reuse`: no block is kept beyond the next iteration. */
+  #blocks(delimiter: Buffer, reuse: boolean): AsyncGenerator<AlignedBlock, void, undefined> {
+    return alignedBlocks(this.#chunks(reuse), () => this.#delivery.found.start as number, delimiter, reuse)
   }
 
   async *#lineBatches(delimiter: Buffer, splitter: RecordSplitter): AsyncGenerator<LineBatch, void, undefined> {
-    for await (const block of this.#blocks(delimiter)) yield* lineBatchesOf(block, delimiter, splitter)
+    for await (const block of this.#blocks(delimiter, true)) yield* lineBatchesOf(block, delimiter, splitter)
   }
 
   async #firstLine(delimiter: Buffer, splitter: RecordSplitter): Promise<string> {

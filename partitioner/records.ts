@@ -21,11 +21,15 @@ export interface AlignedBlock {
   readonly offset: number
 }
 
-/** Chunks that begin at `offset` as blocks of whole records, in order; a record longer than a chunk is joined. */
+/**
+ * Chunks that begin at `offset` as blocks of whole records, in order; a record longer than a chunk is joined. With
+ * `reuse` the memory of chunks and blocks may be written again after the next iteration.
+ */
 export async function* alignedBlocks(
   chunks: AsyncIterable<Buffer>,
   startOf: () => number,
   delimiter: Buffer,
+  reuse: boolean,
 ): AsyncGenerator<AlignedBlock, void, undefined> {
   const lastEnd = canOverlap(delimiter) ? lastEndForward : lastEndBackward
   let torn: TornRecord | undefined
@@ -45,7 +49,7 @@ export async function* alignedBlocks(
     }
     const stop = lastEnd(chunk, delimiter, begin)
     if (stop > begin) yield { bytes: chunk.subarray(begin, stop), offset: offset + begin }
-    if (stop < chunk.length) torn = new TornRecord(delimiter, chunk.subarray(stop), offset + stop)
+    if (stop < chunk.length) torn = new TornRecord(delimiter, chunk.subarray(stop), offset + stop, reuse)
     offset += chunk.length
   }
   if (torn !== undefined) yield torn.joined(undefined)
@@ -66,20 +70,23 @@ export class RecordSplitter {
     return { bytes, starts: this.#starts, ends: this.#ends, count }
   }
 
-  /** The same as below for one byte, apart because a search for a number is far cheaper than one for a Buffer. */
+  /** The same as below for one byte, apart and in this shape because it decides how fast records can be counted. */
   #splitByByte(bytes: Buffer): number {
     const byte = this.#delimiter[0] as number
-    const { length } = bytes
     let starts = this.#starts
     let ends = this.#ends
     let count = 0
-    for (let at = 0; at < length; count++) {
+    let at = 0
+    for (let found = bytes.indexOf(byte); found >= 0; found = bytes.indexOf(byte, at)) {
       if (count === starts.length) [starts, ends] = this.#grow()
-      const found = bytes.indexOf(byte, at)
       starts[count] = at
-      ends[count] = found === -1 ? length : found
-      at = found === -1 ? length : found + 1
+      ends[count++] = found
+      at = found + 1
     }
+    if (at === bytes.length) return count
+    if (count === starts.length) [starts, ends] = this.#grow()
+    starts[count] = at
+    ends[count++] = bytes.length
     return count
   }
 
@@ -109,14 +116,16 @@ export class RecordSplitter {
   }
 }
 
-/** A record whose end has not arrived yet: chunks are kept, not copied, until it has. */
+/** A record whose end has not arrived yet: chunks are kept until it has, as copies where their memory is used again. */
 class TornRecord {
   readonly #parts: Buffer[]
   readonly #scanner: BoundaryScanner
   readonly #offset: number
+  readonly #reuse: boolean
 
-  constructor(delimiter: Buffer, part: Buffer, offset: number) {
-    this.#parts = [part]
+  constructor(delimiter: Buffer, part: Buffer, offset: number, reuse: boolean) {
+    this.#reuse = reuse
+    this.#parts = [this.#kept(part)]
     this.#offset = offset
     this.#scanner = new BoundaryScanner(delimiter, offset, offset)
     this.#scanner.feed(part, offset)
@@ -125,8 +134,12 @@ class TornRecord {
   /** Where the record ends in the object, once that is in `chunk`; else the chunk is kept. */
   add(chunk: Buffer, offset: number): number | undefined {
     const end = this.#scanner.feed(chunk, offset)
-    if (end === undefined) this.#parts.push(chunk)
+    if (end === undefined) this.#parts.push(this.#kept(chunk))
     return end
+  }
+
+  #kept(part: Buffer): Buffer {
+    return this.#reuse ? Buffer.from(part) : part
   }
 
   joined(last: Buffer | undefined): AlignedBlock {

@@ -12,6 +12,7 @@ import { nearestName } from '../src/core/nearest.ts'
 import type { BackendResolver, ObjectHead, StorageBackend } from '../src/storage/backend.ts'
 import { compressionOf } from './compression.ts'
 import { globMatcher } from './glob.ts'
+import type { Uncut } from './plan.ts'
 import { type Located, locate, type ObjectReference, type Target, urlText } from './reference.ts'
 
 export type { ObjectReference } from './reference.ts'
@@ -48,6 +49,8 @@ export interface Selected {
   readonly requests: readonly { readonly backend: string; readonly list: number; readonly head: number }[]
   /** Objects whose headers say that they are compressed. */
   readonly encoded: readonly { readonly url: string; readonly encoding: string }[]
+  /** Objects that can only be read whole; the size of one with `no length` is 0 and means nothing. */
+  readonly uncut?: readonly { readonly url: string; readonly why: Uncut }[]
   readonly allowUnpinned: boolean
 }
 
@@ -94,6 +97,7 @@ class Lookup {
   readonly #objects: CloudObject[] = []
   readonly #skipped: { url: string; why: string }[] = []
   readonly #encoded: { url: string; encoding: string }[] = []
+  readonly #uncut: { url: string; why: Uncut }[] = []
   readonly #requests = new Map<string, { list: number; head: number }>()
   /** Keys taken so far, by store; undefined where nothing can come twice. */
   readonly #taken: Map<string, Set<string>> | undefined
@@ -120,6 +124,7 @@ class Lookup {
       skipped: this.#skipped,
       requests: [...this.#requests].map(([backend, made]) => ({ backend, ...made })),
       encoded: this.#encoded,
+      ...(this.#uncut.length === 0 ? {} : { uncut: this.#uncut }),
       allowUnpinned: this.#options.allowUnpinned === true,
     }
   }
@@ -173,13 +178,15 @@ class Lookup {
       throw new ValidationError(`${backend} ${bucket}/${head.key}: the store tells no length, so it cannot be planned`)
     }
     const object = cloudObject({ backend, bucket, key: head.key, size: head.size, etag: head.etag })
-    if (head.size === 0 && head.key.endsWith('/')) {
+    if (head.size === 0 && head.sizeUnknown !== true && head.key.endsWith('/')) {
       this.#skipped.push({ url: object.url, why: 'a folder marker: no bytes, and its key ends in "/"' })
       return
     }
     if (head.contentEncoding !== undefined && compressionOf('', head.contentEncoding) !== undefined) {
       this.#encoded.push({ url: object.url, encoding: head.contentEncoding })
     }
+    if (head.sizeUnknown === true) this.#uncut.push({ url: object.url, why: 'no length' })
+    else if (head.acceptsRanges === false) this.#uncut.push({ url: object.url, why: 'no ranges' })
     this.#objects.push(object)
   }
 

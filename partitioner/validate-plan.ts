@@ -2,8 +2,10 @@
 import { type CloudObject, cloudObject } from '../src/core/cloud-object.ts'
 import { ValidationError } from '../src/core/errors.ts'
 import { partitionOptions } from './options.ts'
-import type { Partition, Plan, PlanOptions } from './plan.ts'
+import type { Partition, Plan, PlanOptions, Uncut } from './plan.ts'
 import { totalsOf } from './plan-partitions.ts'
+
+const UNCUT: readonly Uncut[] = ['no length', 'no ranges', 'no validator']
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -63,7 +65,11 @@ function partitionsOf(value: unknown): Partition[] {
     const tiles =
       start === from && (to === undefined ? end > start && end < size : end === to && (end > start || size === 0))
     if (!tiles) throw wrong(`${path}.range`, `a range from ${from} to ${to ?? `below ${size}`}`, fields.range)
-    partitions.push({ object: object as CloudObject, range: { start, end }, index, count })
+    const uncut = uncutOf(fields.uncut, `${path}.uncut`)
+    if (uncut !== undefined && count !== 1) throw wrong(`${path}.count`, `1, for an object with ${uncut}`, count)
+    if (uncut === 'no length' && size !== 0) throw wrong(`${path}.object.size`, '0, as no length is known', size)
+    const marker = uncut === undefined ? {} : { uncut }
+    partitions.push({ object: object as CloudObject, range: { start, end }, index, count, ...marker })
     expected = index === count - 1 ? 0 : expected + 1
   }
   if (expected !== 0)
@@ -76,6 +82,11 @@ function objectOf(value: unknown, path: string): CloudObject {
   const text = (name: string) => textOf(fields[name], `${path}.${name}`)
   const { size } = numbersOf(fields, path, ['size'])
   return cloudObject({ backend: text('backend'), bucket: text('bucket'), key: text('key'), etag: text('etag'), size })
+}
+
+function uncutOf(value: unknown, path: string): Uncut | undefined {
+  if (value === undefined || UNCUT.includes(value as Uncut)) return value as Uncut | undefined
+  throw wrong(path, UNCUT.map((why) => JSON.stringify(why)).join(', '), value)
 }
 
 function sameObject(object: CloudObject, value: unknown): boolean {

@@ -48,6 +48,8 @@ export interface GetOptions {
   readonly range?: ByteRange | undefined
   /** The etag this read is pinned to. */
   readonly ifMatch?: string | undefined
+  /** The reader keeps no chunk: each may be overwritten once the next is asked for. */
+  readonly reuse?: boolean | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -73,7 +75,7 @@ export interface ObjectReading {
   readonly head: ObjectHead
   /** What the body holds, clipped to the object; `end` is Infinity where `head.sizeUnknown`. */
   readonly range: ByteRange
-  /** Chunks belong to the reader: they are not written again. None is empty. */
+  /** Chunks belong to the reader: they are not written again, unless it allowed `reuse`. None is empty. */
   readonly body: AsyncIterable<Uint8Array>
 }
 

@@ -10,9 +10,8 @@ import { type FileHandle, open } from 'node:fs/promises'
 import type { ByteRange } from '../core/bytes.ts'
 import { NotFoundError, ObjectChangedError, type StorageContext, StorageError } from '../core/errors.ts'
 import type { GetOptions, ObjectHead, ObjectReading } from './backend.ts'
+import { FileChunks } from './file-chunks.ts'
 import { clipRange } from './ranges.ts'
-
-const CHUNK_BYTES = 1 << 20
 
 /** What names a file's content: the etag of files. */
 export type FileVersion = (stat: BigIntStats) => string
@@ -32,7 +31,7 @@ export function headOfFile(key: string, stat: BigIntStats, versionOf: FileVersio
 }
 
 /**
- * Opens a file and reads a range of it, 1 MiB at a time and one ahead. The descriptor closes with the body.
+ * Opens a file and reads a range of it. The descriptor closes with the body.
  *
  * @throws NotFoundError when there is no regular file; ObjectChangedError, RANGE_INVALID as the contract says
  */
@@ -58,7 +57,7 @@ export async function readFile(
       throw new ObjectChangedError(`the file is version ${head.etag}, not ${options.ifMatch}`, context)
     }
     const range = clipRange(options.range, head.size, context)
-    return { head, range, body: readBody(file, range, { etag: head.etag, versionOf }, context, options.signal) }
+    return { head, range, body: readBody(file, range, { etag: head.etag, versionOf }, context, options) }
   } catch (error) {
     await file.close()
     throw fileError(error, context)
@@ -75,33 +74,22 @@ async function* readBody(
   range: ByteRange,
   opened: OpenedVersion,
   context: StorageContext,
-  signal: AbortSignal | undefined,
+  { signal, reuse }: GetOptions,
 ): AsyncGenerator<Uint8Array> {
-  let position = range.start
-  const readAhead = (): Promise<Buffer> | undefined => {
-    if (position === range.end) return undefined
-    const chunk = readFull(file.fd, Math.min(CHUNK_BYTES, range.end - position), position)
-    // the consumer may leave before it is looked at
-    chunk.catch(() => undefined)
-    return chunk
-  }
-  let pending = readAhead()
+  const chunks = new FileChunks(file.fd, range, reuse === true)
   try {
-    while (pending !== undefined) {
-      const chunk = await pending
+    for (let chunk = await chunks.next(); chunk !== undefined; chunk = await chunks.next()) {
       signal?.throwIfAborted()
       assertVersion(file.fd, opened, context)
-      if (chunk.length < Math.min(CHUNK_BYTES, range.end - position)) {
+      if (chunk.length === 0) {
         throw new StorageError('BODY_TRUNCATED', `the file ended before byte ${range.end}`, context)
       }
-      position += chunk.length
-      pending = readAhead()
       yield chunk
     }
   } catch (error) {
     throw fileError(error, context)
   } finally {
-    await pending?.catch(() => undefined)
+    await chunks.settle()
     await file.close()
   }
 }
@@ -109,21 +97,6 @@ async function* readBody(
 function assertVersion(fd: number, { etag, versionOf }: OpenedVersion, context: StorageContext): void {
   const now = versionOf(fs.fstatSync(fd, { bigint: true }))
   if (now !== etag) throw new ObjectChangedError(`the file became version ${now} while it was read`, context)
-}
-
-/** Up to `length` bytes, fewer only at the end of the file. */
-function readFull(fd: number, length: number, position: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafeSlow(length)
-  return new Promise((resolve, reject) => {
-    const step = (filled: number) => {
-      fs.read(fd, buffer, filled, length - filled, position + filled, (error, count) => {
-        if (error !== null) reject(error)
-        else if (count === 0 || filled + count === length) resolve(buffer.subarray(0, filled + count))
-        else step(filled + count)
-      })
-    }
-    step(0)
-  })
 }
 
 /** A name no key may have and no listing shows. */
