@@ -38,13 +38,18 @@ type Loader = (sections: OpenSections) => Promise<StorageBackend>
 
 const STORES: Readonly<Record<string, Loader>> = {
   file: async () => new (await import('./storage/file.ts')).FileBackend(),
-  http: async () => new (await import('./storage/http.ts')).HttpBackend(),
+  http: async () => patient(new (await import('./storage/http.ts')).HttpBackend()),
   memory: async () => (await import('./storage/memory.ts')).processMemory(),
   localhost: async ({ localhost }) => {
     const { LocalhostBackend } = await import('./storage/localhost.ts')
     return new LocalhostBackend({ root: localhost.storageRoot ?? '.quern/storage' })
   },
-  aws_s3: async ({ aws_s3 }) => (await import('./storage/s3.ts')).createS3Backend(aws_s3),
+  aws_s3: async ({ aws_s3 }) => patient(await (await import('./storage/s3.ts')).createS3Backend(aws_s3)),
+}
+
+/** What lies behind a network fails now and then. */
+async function patient(backend: StorageBackend): Promise<StorageBackend> {
+  return (await import('./storage/with-retry.ts')).withRetry(backend)
 }
 
 /** Backends by name, each connected once. @throws ConfigError for a name nobody knows */
