@@ -3,7 +3,7 @@
  * begin with a dot are matched like any other, and a backslash takes a character as it is. Text is a glob when it has
  * `*`, a closed `[…]` or a `{…}` with a comma or a range; a lone `?` is an ordinary character of keys.
  */
-import picomatch from 'picomatch'
+import { createRequire } from 'node:module'
 
 const GLOB = /\*|\[[^\]]+\]|\{[^}]*(?:,|\.\.)[^}]*\}/
 
@@ -19,6 +19,8 @@ export function globMatcher(glob: string): (key: string) => boolean {
   // what picomatch takes for extended globs, groups, quotes or negation are characters of keys here
   const plain = glob.replace(/\\.|\[[^\]]+\]|[()|+!@"^$]/gs, plainPart)
   const options = { dot: true, nonegate: true, noextglob: true, windows: false, strictSlashes: true }
+  // loaded at the first glob: most programs name none before their first worker runs
+  const picomatch = createRequire(import.meta.url)('picomatch') as typeof import('picomatch')
   const matches = picomatch(plain, options)
   return (key) => matches(key.includes('\\') ? key.replaceAll('\\', BACKSLASH) : key)
 }

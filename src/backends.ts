@@ -1,15 +1,20 @@
 /**
- * The only file that names concrete backends. Each is loaded when it is first needed; what a process never uses it
- * never pays for.
+ * The only file that names concrete backends. Stores are loaded when they are first needed; what a process never uses
+ * it never pays for.
  */
+import { resolve as resolvePath } from 'node:path'
 import type { ComputeBackend } from './compute/backend.ts'
+import { createInlineCompute } from './compute/inline.ts'
+import { createLocalhostCompute } from './compute/localhost.ts'
 import { type Config, loadConfig, type Sections } from './config/config.ts'
 import type { ExecutorSettings } from './config/options.ts'
 import { Secret } from './config/secret.ts'
 import { ConfigError } from './core/errors.ts'
 import { nearestName } from './core/nearest.ts'
+import { cpuCount } from './pool/cpu-count.ts'
 import type { BackendResolver, StorageBackend } from './storage/backend.ts'
 import { Storage } from './storage/storage.ts'
+import { encodeStartup } from './worker/startup.ts'
 
 /** The sections with their credentials in clear: for clients and the workers' start-up channel, nowhere else. */
 export type OpenSections = {
@@ -30,7 +35,7 @@ export interface Composition {
   readonly config: Config
   readonly storage: Storage
   readonly resolve: BackendResolver
-  createCompute(): Promise<ComputeBackend>
+  createCompute(): ComputeBackend
   close(): Promise<void>
 }
 
@@ -42,7 +47,7 @@ const STORES: Readonly<Record<string, Loader>> = {
   memory: async () => (await import('./storage/memory.ts')).processMemory(),
   localhost: async ({ localhost }) => {
     const { LocalhostBackend } = await import('./storage/localhost.ts')
-    return new LocalhostBackend({ root: localhost.storageRoot ?? '.quern/storage' })
+    return new LocalhostBackend({ root: localhost.storageRoot as string })
   },
   aws_s3: async ({ aws_s3 }) => patient(await (await import('./storage/s3.ts')).createS3Backend(aws_s3)),
 }
@@ -97,6 +102,7 @@ export function storageOf(
   return new Storage({ backend: () => resolve(backendName), backendName, bucket: storageBucket, resolve, session })
 }
 
+/** Paths are made absolute: a worker, or a later chdir, must not mean another folder. */
 export function openSections(sections: Sections): OpenSections {
   const open = Object.entries(sections).map(([name, section]) => [
     name,
@@ -104,26 +110,17 @@ export function openSections(sections: Sections): OpenSections {
       Object.entries(section).map(([key, value]) => [key, value instanceof Secret ? value.reveal() : value]),
     ),
   ])
-  return Object.fromEntries(open) as OpenSections
+  const { localhost, ...others } = Object.fromEntries(open) as OpenSections
+  return { ...others, localhost: { ...localhost, storageRoot: resolvePath(localhost.storageRoot ?? '.quern/storage') } }
 }
 
-async function createCompute(
-  config: Config,
-  sections: OpenSections,
-  resolve: BackendResolver,
-): Promise<ComputeBackend> {
+/** Loaded with this file, unlike stores: a job's workers are to come up while its function is looked at. */
+function createCompute(config: Config, sections: OpenSections, resolve: BackendResolver): ComputeBackend {
   if (config.backend === 'inline') {
-    const [{ createInlineCompute }, { inlineRunner }] = await Promise.all([
-      import('./compute/inline.ts'),
-      import('./worker/inline-runner.ts'),
-    ])
-    return createInlineCompute({ run: inlineRunner(resolve) })
+    return createInlineCompute({
+      run: async (...invocation) => (await import('./worker/inline-runner.ts')).inlineRunner(resolve)(...invocation),
+    })
   }
-  const [{ createLocalhostCompute }, { cpuCount }, { encodeStartup }] = await Promise.all([
-    import('./compute/localhost.ts'),
-    import('./pool/cpu-count.ts'),
-    import('./worker/startup.ts'),
-  ])
   const slots = config.workers ?? cpuCount()
   return createLocalhostCompute({
     slots,

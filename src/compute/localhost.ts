@@ -55,8 +55,8 @@ class LocalhostCompute implements ComputeBackend {
     this.#pool = new WorkerPool({ ...options, startWorker }, listener)
   }
 
-  warm(): void {
-    this.#started().warm()
+  warm(invocations?: number): void {
+    this.#started().warm(invocations)
   }
 
   async invoke(invocation: Invocation): Promise<void> {

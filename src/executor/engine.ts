@@ -1,4 +1,5 @@
 /** The machinery behind an executor: makes runs, reads their sources, launches them, shuts down. */
+import { setMaxListeners } from 'node:events'
 import type { PartitionOptions, Plan } from '../../partitioner/plan.ts'
 import type { ObjectSelection } from '../../partitioner/select.ts'
 import { groupsOf } from '../../reducers/groups.ts'
@@ -12,7 +13,6 @@ import type { ExecutorListener } from '../job/events.ts'
 import { encodeJob, PROTOCOL } from '../job/messages.ts'
 import { JobRun } from './job-run.ts'
 import { type Inputs, itemInputs, makePlan, planInputs, type SourceKind } from './launch.ts'
-import type { RunLoop } from './run-loop.ts'
 import { type Runtime, startRuntime } from './runtime.ts'
 import type { ReduceSpec, SchedulerJob } from './scheduler-protocol.ts'
 
@@ -41,14 +41,14 @@ export interface ReduceSubmission extends Submission {
 /** Percent of the maps after which a reducer starts where waiting costs nothing (Lithops' default). */
 const SPAWN_REDUCER = 20
 
+const RETRY_PAUSES = { baseMs: 100, maxMs: 10_000 }
+
 export class Engine {
   readonly executorId: string
   readonly #composition: Composition
   readonly #listener: ExecutorListener
   readonly #runs = new Set<JobRun>()
-  #runtime: Promise<Runtime> | undefined
-  /** Set once the runtime has started: before any run is launched. */
-  #loop: RunLoop | undefined
+  #runtime: Runtime | undefined
   #jobCount = 0
   #closing: Promise<void> | undefined
 
@@ -84,18 +84,22 @@ export class Engine {
     return run
   }
 
-  /** Starts workers, so that they come up while a function is captured. */
-  warm(): void {
-    this.#start().catch(() => undefined)
+  /** Starts workers, so that they come up while a function is looked at: all, or as many as there are calls. */
+  warm(calls?: number): void {
+    if (this.#closing === undefined) this.#start().compute.warm?.(calls)
   }
 
   /** Reads the source and runs the job; what goes wrong on the way fails the runs. */
   submit(source: Source, map: Submission, reduce?: ReduceSubmission): void {
     const runs = reduce === undefined ? [map.run] : [map.run, reduce.run]
     const abort = new AbortController()
+    // each request of the selection listens, and dozens are under way at once
+    setMaxListeners(0, abort.signal)
     for (const run of runs) run.ended.then(() => abort.abort())
     this.#launch(source, map, reduce, abort.signal).catch((error) => {
-      for (const run of runs) run.fail(error)
+      // one of the runs was cancelled while its source was read: so is the other
+      const cancelled = abort.signal.aborted ? new CancelledError(`${map.run.id} was cancelled before it began`) : error
+      for (const run of runs) run.fail(cancelled)
     })
     const { signal } = map.settings
     if (signal === undefined) return
@@ -124,16 +128,12 @@ export class Engine {
     reduce: ReduceSubmission | undefined,
     signal: AbortSignal,
   ): Promise<void> {
-    const runtime = await this.#start()
-    this.#loop = runtime.loop
-    const [inputs, mapFn, reduceFn] = await Promise.all([
-      this.#read(source, runtime, signal),
-      map.shipped,
-      reduce?.shipped,
-    ])
-    if (signal.aborted) return
+    const runtime = this.#start()
+    const [mapFn, reduceFn] = await Promise.all([map.shipped, reduce?.shipped])
+    const inputs = await this.#read(source, runtime, signal)
+    signal.throwIfAborted()
     map.run.launch({
-      scheduler: schedulerJob(map, inputs.count),
+      scheduler: this.#schedulerJob(map, inputs.count),
       shared: this.#shared(map, mapFn, inputs.plan),
       plan: inputs.plan,
       pinOf: inputs.pinOf,
@@ -149,7 +149,7 @@ export class Engine {
       anyOrder: reduce.folds?.commutative === true,
     }
     reduce.run.launch({
-      scheduler: { ...schedulerJob(reduce, groups.length), reduces },
+      scheduler: { ...this.#schedulerJob(reduce, groups.length), reduces },
       shared: this.#shared(reduce, reduceFn, undefined),
       inputOf: (call) => ({ type: 'results', count: groups[call]?.maps.length ?? 0, object: groups[call]?.object }),
     })
@@ -157,8 +157,8 @@ export class Engine {
   }
 
   async #read({ kind, value, partition, where }: Source, runtime: Runtime, signal: AbortSignal): Promise<Inputs> {
-    if (kind === 'items') return itemInputs(value as Iterable<unknown>)
-    const { resolve } = this.#composition
+    const { resolve, config } = this.#composition
+    if (kind === 'items') return itemInputs(value as Iterable<unknown>, config.dataLimitBytes)
     const plan = await makePlan(value as ObjectSelection | Plan, partition, resolve, where, signal)
     return planInputs(plan, resolve, runtime.compute.reach, signal)
   }
@@ -182,7 +182,14 @@ export class Engine {
     return { id: `${this.executorId}-${run.id}`, bytes }
   }
 
-  #start(): Promise<Runtime> {
+  #schedulerJob({ run, settings }: Submission, calls: number): SchedulerJob {
+    const { config } = this.#composition
+    const { chunksize = config.chunksize, timeoutMs = config.timeoutMs, retries = 0, failFast } = settings
+    const policy = retries === 0 ? undefined : { attempts: retries + 1, ...RETRY_PAUSES }
+    return { id: run.id, calls, chunksize, timeoutMs, retries: policy, failFast }
+  }
+
+  #start(): Runtime {
     if (this.#runtime === undefined) this.#runtime = startRuntime(this.#composition.createCompute(), this.#listener)
     return this.#runtime
   }
@@ -190,23 +197,13 @@ export class Engine {
   #cancel(run: JobRun, calls: readonly number[] | undefined, running: boolean): void {
     const reason = new CancelledError(`${run.id} was cancelled`)
     if (run.launched === undefined) return run.fail(reason)
-    this.#loop?.cancel(run.id, calls, running, reason)
+    this.#runtime?.loop.cancel(run.id, calls, running, reason)
   }
 
   async #close(): Promise<void> {
     await Promise.all([...this.#runs].map((run) => run.ended))
-    const runtime = await this.#runtime?.catch(() => undefined)
-    if (runtime !== undefined) {
-      runtime.loop.dispose()
-      await runtime.compute.close()
-    }
+    this.#runtime?.loop.dispose()
+    await this.#runtime?.compute.close()
     await this.#composition.close()
   }
-}
-
-function schedulerJob({ run, settings }: Submission, calls: number): SchedulerJob {
-  const { chunksize, timeoutMs, retries, failFast } = settings
-  const policy =
-    retries === undefined || retries === 0 ? undefined : { attempts: retries + 1, baseMs: 100, maxMs: 10_000 }
-  return { id: run.id, calls, chunksize, timeoutMs, retries: policy, failFast }
 }

@@ -56,7 +56,7 @@ export class FunctionExecutor implements AsyncDisposable {
   /** One call; `data` is one argument whatever it is. */
   callAsync<A, R>(fn: (data: A, ...rest: never[]) => Awaitable<R>, data: A, options?: CallOptions): ResponseFuture<R> {
     const settings = parseOptions('call', options, 'callAsync options')
-    this.#engine.warm()
+    this.#engine.warm(1)
     const shipped = captureFunction(fn, 'callAsync function')
     const run = this.#engine.newRun('A', fn, { silent: true, memoryMiB: settings.runtimeMemoryMiB })
     const future = new ResponseFuture<R>(run, 0)

@@ -42,10 +42,21 @@ export function sourceKind(source: unknown, where: string): SourceKind {
   throw new ValidationError(`${where}: expected an iterable of items, objects(…) or a plan, got ${describe(source)}`)
 }
 
-/** Reads all items. */
-export async function itemInputs(items: Iterable<unknown> | AsyncIterable<unknown>): Promise<Inputs> {
+/** Reads all items. @throws ValidationError when, encoded, they are larger than `limitBytes` in all */
+export async function itemInputs(
+  items: Iterable<unknown> | AsyncIterable<unknown>,
+  limitBytes = Number.POSITIVE_INFINITY,
+): Promise<Inputs> {
   const list: unknown[] = []
-  for await (const item of items) list.push(item)
+  let bytes = 0
+  for await (const item of items) {
+    list.push(item)
+    if (limitBytes === Number.POSITIVE_INFINITY) continue
+    bytes += encodeValue(item, `item ${list.length - 1}`).byteLength
+    if (bytes > limitBytes) {
+      throw new ValidationError(`the items are larger than data_limit: expected at most ${limitBytes} bytes in all`)
+    }
+  }
   return { count: list.length, inputOf: (call) => ({ type: 'item', value: encodeValue(list[call], 'item') }) }
 }
 

@@ -7,6 +7,9 @@ import { closeSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 
+/** Closes the files of stores that nobody holds any more. */
+const forgotten = new FinalizationRegistry<number>((file) => closeSync(file))
+
 interface Spilled {
   readonly offset: number
   readonly length: number
@@ -65,14 +68,20 @@ export class ResultStore {
   }
 
   close(): void {
-    if (this.#file !== undefined) closeSync(this.#file)
+    if (this.#file !== undefined) {
+      forgotten.unregister(this)
+      closeSync(this.#file)
+    }
     this.#file = undefined
     this.#results.clear()
     this.#memoryBytes = 0
   }
 
   #spill(bytes: Uint8Array): Spilled {
-    this.#file ??= openUnlinked()
+    if (this.#file === undefined) {
+      this.#file = openUnlinked()
+      forgotten.register(this, this.#file, this)
+    }
     const offset = this.#fileBytes
     let at = 0
     while (at < bytes.byteLength) at += writeSync(this.#file, bytes, at, bytes.byteLength - at, offset + at)

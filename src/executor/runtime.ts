@@ -10,14 +10,12 @@ export interface Runtime {
   readonly loop: RunLoop
 }
 
-export async function startRuntime(compute: Promise<ComputeBackend>, listener: ExecutorListener): Promise<Runtime> {
-  const backend = await compute
-  const loop = new RunLoop(backend, new ChannelMonitor(), systemClock)
-  backend.listen({
+export function startRuntime(compute: ComputeBackend, listener: ExecutorListener): Runtime {
+  const loop = new RunLoop(compute, new ChannelMonitor(), systemClock)
+  compute.listen({
     onMessage: loop.onMessage,
     onEnd: loop.onEnd,
     onOutput: (text, stream) => listener({ type: 'worker-output', at: Date.now(), text, stream }),
   })
-  backend.warm?.()
-  return { compute: backend, loop }
+  return { compute, loop }
 }

@@ -115,10 +115,11 @@ export class WorkerPool {
     await worker.gone
   }
 
-  /** Starts workers for all slots. */
-  warm(): void {
+  /** Starts workers until there are as many as invocations to come, at most one a slot. */
+  warm(invocations = this.#options.slots): void {
     if (this.#closing || this.#broken !== undefined) return
-    while (this.#workers.size < this.#options.slots) this.#start({ memoryMiB: undefined })
+    const wanted = Math.min(invocations, this.#options.slots)
+    while (this.#workers.size < wanted) this.#start({ memoryMiB: undefined })
   }
 
   /** Ends what runs and waits until no worker is left. */

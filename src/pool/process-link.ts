@@ -64,6 +64,7 @@ class ProcessLink implements WorkerLink {
   #openStreams = 0
   #channelOpen = true
   #exit: { readonly code: number | null; readonly signal: string | null } | undefined
+  #grace: NodeJS.Timeout | undefined
   #told = false
 
   constructor(child: ChildProcess, events: LinkEvents) {
@@ -151,7 +152,7 @@ class ProcessLink implements WorkerLink {
   #exited(code: number | null, signal: string | null): void {
     if (this.#exit !== undefined) return
     this.#exit = { code, signal }
-    setTimeout(() => this.#tellWhenOver(true), OUTPUT_GRACE_MS)
+    this.#grace = setTimeout(() => this.#tellWhenOver(true), OUTPUT_GRACE_MS)
     this.#tellWhenOver()
   }
 
@@ -160,6 +161,7 @@ class ProcessLink implements WorkerLink {
     const drained = this.#openStreams === 0 || (graceOver && !this.#channelOpen)
     if (!drained && this.pid !== undefined) return
     this.#told = true
+    clearTimeout(this.#grace)
     const { code, signal } = this.#exit
     this.#events.onExit({
       ...(code === null ? {} : { exitCode: code }),

@@ -17,14 +17,13 @@ import { clipRange } from './ranges.ts'
 export type FileVersion = (stat: BigIntStats) => string
 
 /** For files anybody writes: device, inode, size, mtime and ctime in ns. */
-export const strictVersion: FileVersion = (stat) => `${storedVersion(stat)}-${stat.ctimeNs.toString(36)}`
+export const strictVersion: FileVersion = (stat) => `${storedVersion(stat)}-${stat.ctimeNs}`
 
 /**
  * For files only `fillFile` wrote, under a new inode and with a precise mtime each. Without ctime, which changes when
  * a newer file takes the name: who still reads the old one shall read it to its end.
  */
-export const storedVersion: FileVersion = ({ dev, ino, size, mtimeNs }) =>
-  `${dev.toString(36)}-${ino.toString(36)}-${size.toString(36)}-${mtimeNs.toString(36)}`
+export const storedVersion: FileVersion = ({ dev, ino, size, mtimeNs }) => `${dev}-${ino}-${size}-${mtimeNs}`
 
 export function headOfFile(key: string, stat: BigIntStats, versionOf: FileVersion): ObjectHead {
   return { key, size: Number(stat.size), etag: versionOf(stat), lastModified: Number(stat.mtimeMs) }

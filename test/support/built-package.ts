@@ -9,7 +9,7 @@ export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 export const CLI = join(ROOT, 'dist/src/entry/cli.js')
 
 const LOCK = join(ROOT, 'node_modules/.quern-build')
-const SOURCES = ['src', 'partitioner', 'reducers', 'test/conformance', 'tsconfig.build.json', 'package.json']
+const SOURCES = ['src', 'partitioner', 'reducers', 'test/conformance', 'scripts', 'tsconfig.build.json', 'package.json']
 
 export interface Finished {
   readonly code: number
