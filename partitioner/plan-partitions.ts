@@ -48,9 +48,10 @@ export function planPartitions(
   const unpinned: string[] = []
   const uncuts = new Map(selected.uncut?.map(({ url, why }) => [url, why]))
   for (const object of selected.objects) {
-    refuseCompressed(object, encodings.get(object.url), read.compression)
+    // a look-up would make a flat copy of the url
+    refuseCompressed(object, encodings.size === 0 ? undefined : encodings.get(object.url), read.compression)
     const count = rangeCount(object.size, cutting)
-    const uncut = uncutOf(object, count, uncuts.get(object.url), cutting)
+    const uncut = uncutOf(object, count, uncuts.size === 0 ? undefined : uncuts.get(object.url), cutting)
     if (uncut !== undefined || object.etag === '') unpinned.push(object.url)
     if (uncut !== undefined) {
       partitions.push({ object, range: { start: 0, end: object.size }, index: 0, count: 1, uncut })
@@ -84,8 +85,8 @@ function uncutOf(
   { chunkSize, chunkNumber }: Cutting,
 ): Uncut | undefined {
   if (why === undefined) return etag === '' && count === 1 && size > 0 ? 'no validator' : undefined
-  const cut = why === 'no length' ? (chunkNumber ?? 1) > 1 || (chunkNumber ?? chunkSize) === chunkSize : count > 1
-  if (!cut) return why
+  const wouldCut = chunkNumber === undefined ? chunkSize !== undefined : chunkNumber > 1
+  if (!(why === 'no length' ? wouldCut : count > 1)) return why
   const lacks = why === 'no length' ? 'tells no length' : 'serves no ranges'
   throw new ValidationError(
     `${url} cannot be cut, because its server ${lacks}: leave out objChunkSize and objChunkNumber, or select it in a job of its own`,
@@ -162,7 +163,9 @@ function warningsOf(
       `the delimiter ${shown} can overlap itself: the edges of every object are resolved one after another before it is read`,
     )
   }
-  const raw = selected.objects.filter(({ key, url }) => compressionOf(key, encodings.get(url)) !== undefined).length
+  // without that option a compressed object was refused
+  const compressed = ({ key, url }: CloudObject) => compressionOf(key, encodings.get(url)) !== undefined
+  const raw = read.compression === null ? selected.objects.filter(compressed).length : 0
   if (raw > 0) warnings.push(`compressed objects read as the bytes they are: ${raw}`)
   const unpinned = selected.objects.filter(({ etag }) => etag === '').length
   if (unpinned > 0) {

@@ -18,6 +18,7 @@ import { type Located, locate, type ObjectReference, type Target, urlText } from
 export type { ObjectReference } from './reference.ts'
 
 const HEADS_AT_ONCE = 32
+const SURROGATE = /[\ud800-\udfff]/
 const SELECTION_OPTIONS = ['include', 'exclude', 'allowMissing', 'allowUnpinned'] as const
 
 export interface SelectionOptions {
@@ -159,7 +160,7 @@ class Lookup {
         for (const head of page) {
           if (!matches(head.key) || !this.#wanted(head.key)) continue
           found += 1
-          sorted &&= found === 1 || compareUtf8(previous, head.key) < 0
+          sorted &&= found === 1 || comesBefore(previous, head.key)
           previous = head.key
           this.#take(reference, head)
         }
@@ -226,6 +227,11 @@ class Lookup {
     this.#requests.set(backend, made)
     return made
   }
+}
+
+/** Whether `a` is first in UTF-8 byte order: the engine's own order is that one, unless `a` has a surrogate. */
+function comesBefore(a: string, b: string): boolean {
+  return a < b && !SURROGATE.test(a) ? true : compareUtf8(a, b) < 0
 }
 
 /** A path that is no file may be a directory: it need not end in "/" as a prefix must. */

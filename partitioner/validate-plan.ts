@@ -60,14 +60,14 @@ function partitionsOf(value: unknown): Partition[] {
     if (index !== expected) throw wrong(`${path}.index`, String(expected), index)
     if (count < 1 || (!first && count !== before?.count))
       throw wrong(`${path}.count`, 'the partitions of its object', count)
+    const uncut = uncutOf(fields.uncut, `${path}.uncut`)
+    if (uncut !== undefined && count !== 1) throw wrong(`${path}.count`, `1, for an object with ${uncut}`, count)
+    if (uncut === 'no length' && size !== 0) throw wrong(`${path}.object.size`, '0, as no length is known', size)
     const from = first ? 0 : (before as Partition).range.end
     const to = index === count - 1 ? size : undefined
     const tiles =
       start === from && (to === undefined ? end > start && end < size : end === to && (end > start || size === 0))
     if (!tiles) throw wrong(`${path}.range`, `a range from ${from} to ${to ?? `below ${size}`}`, fields.range)
-    const uncut = uncutOf(fields.uncut, `${path}.uncut`)
-    if (uncut !== undefined && count !== 1) throw wrong(`${path}.count`, `1, for an object with ${uncut}`, count)
-    if (uncut === 'no length' && size !== 0) throw wrong(`${path}.object.size`, '0, as no length is known', size)
     const marker = uncut === undefined ? {} : { uncut }
     partitions.push({ object: object as CloudObject, range: { start, end }, index, count, ...marker })
     expected = index === count - 1 ? 0 : expected + 1

@@ -17,11 +17,18 @@ export interface CloudObject {
 
 const SCHEME_OF: Readonly<Record<string, string>> = { aws_s3: 's3', gcp_storage: 'gs' }
 
+/** What encodeURIComponent leaves as it is, and slashes. */
+const PLAIN_PATH = /^[\w.!~*'()/-]*$/
+
 /** The reference that selects this key again: `s3://b/k`, `file:///p`, `https://h/p`, `memory://b/k`. */
 export function objectUrl(backend: string, bucket: string, key: string): string {
-  if (backend === 'file') return `file:///${key.split('/').map(encodeURIComponent).join('/')}`
+  if (backend === 'file') return `file:///${PLAIN_PATH.test(key) ? key : encodedPath(key)}`
   if (backend === 'http') return `${bucket}/${key}`
   return `${SCHEME_OF[backend] ?? backend}://${bucket}/${key}`
+}
+
+function encodedPath(key: string): string {
+  return key.split('/').map(encodeURIComponent).join('/')
 }
 
 /** A frozen CloudObject with its `url` filled in. */

@@ -6,7 +6,7 @@
  * It settles once; a second settle throws InvalidStateError and changes nothing. It can be awaited; one that fails and
  * that nobody awaits raises no unhandledRejection. Callbacks run in the order they were added, at once when it is done.
  */
-import { CancelledError, InvalidStateError, TimeoutError } from '../core/errors.ts'
+import { CancelledError, InvalidStateError, TimeoutError, ValidationError } from '../core/errors.ts'
 import { parseDuration } from '../core/sizes.ts'
 
 export type FutureState = 'PENDING' | 'RUNNING' | 'CANCELLED' | 'CANCELLED_AND_NOTIFIED' | 'FINISHED'
@@ -59,7 +59,10 @@ export class Future<T> implements PromiseLike<T> {
     return true
   }
 
-  /** @throws the error it failed with; CancelledError; TimeoutError and the signal's reason, which end only this wait */
+  /**
+   * @throws the error it failed with; CancelledError; TimeoutError and the signal's reason, which end only this wait;
+   * ValidationError for a timeout that is none
+   */
   async result(options: ResultOptions = {}): Promise<T> {
     await this.#whenDone(options)
     return this.#outcome()
@@ -162,10 +165,10 @@ export class Future<T> implements PromiseLike<T> {
     return this.read(this.#value as T)
   }
 
-  #whenDone({ timeout, signal }: ResultOptions): Promise<void> {
-    if (this.done()) return Promise.resolve()
+  async #whenDone({ timeout, signal }: ResultOptions): Promise<void> {
+    const timeoutMs = timeout === undefined ? undefined : durationOf(timeout)
+    if (this.done()) return
     return new Promise((resolve, reject) => {
-      const timeoutMs = timeout === undefined ? undefined : parseDuration(timeout)
       const finish = (settle: () => void) => {
         clearTimeout(timer)
         signal?.removeEventListener('abort', onAbort)
@@ -196,4 +199,10 @@ export class Future<T> implements PromiseLike<T> {
       console.error(`exception calling callback for ${this}:`, error)
     }
   }
+}
+
+function durationOf(timeout: number | string): number {
+  const ms = parseDuration(timeout)
+  if (ms !== undefined) return ms
+  throw new ValidationError(`timeout: expected milliseconds or text such as "30s", got ${JSON.stringify(timeout)}`)
 }

@@ -21,8 +21,15 @@ import { clipRange } from './ranges.ts'
 const PAGE_KEYS = 1_000
 const CHUNK_BYTES = 1 << 20
 
+/** Bodies up to here share memory: an array of its own costs some 250 bytes, however small it is. */
+const SMALL_BYTES = 1 << 10
+const SLAB_BYTES = 1 << 16
+
+/** The body is `memory` from `start` to `end`. */
 interface StoredObject {
-  readonly bytes: Uint8Array
+  readonly memory: Uint8Array
+  readonly start: number
+  readonly end: number
   readonly version: number
   readonly lastModified: number
   readonly contentType: string | undefined
@@ -50,6 +57,9 @@ export class MemoryBackend implements StorageBackend {
   readonly capabilities: StorageCapabilities = { writable: true, conditionalPut: true, pin: 'etag', anyKey: true }
   readonly #buckets = new Map<string, Bucket>()
   #versions = 0
+  /** Where the next small body goes; freed with the last object that lies in it. */
+  #slab = new Uint8Array(0)
+  #slabUsed = 0
 
   async get(bucket: string, key: string, options: GetOptions = {}): Promise<ObjectReading> {
     options.signal?.throwIfAborted()
@@ -59,8 +69,9 @@ export class MemoryBackend implements StorageBackend {
     if (options.ifMatch !== undefined && options.ifMatch !== head.etag) {
       throw new ObjectChangedError(`its etag is ${head.etag}, not ${options.ifMatch}`, context)
     }
-    const range = clipRange(options.range, object.bytes.length, context)
-    return { head, range, body: copies(object.bytes.subarray(range.start, range.end), options.signal) }
+    const { memory, start } = object
+    const range = clipRange(options.range, head.size, context)
+    return { head, range, body: copies(memory.subarray(start + range.start, start + range.end), options.signal) }
   }
 
   async put(
@@ -72,14 +83,17 @@ export class MemoryBackend implements StorageBackend {
     const context = this.#context('put', bucket, key)
     options.signal?.throwIfAborted()
     this.#bucket(context, bucket)
-    const bytes = new Uint8Array(body instanceof Uint8Array ? body : await collectBytes(body))
+    const bytes = body instanceof Uint8Array ? body : await collectBytes(body)
     options.signal?.throwIfAborted()
     const { objects } = this.#bucket(context, bucket)
     const present = objects.get(key)
     assertPutCondition(options, present && etagOf(present), context)
     if (present === undefined) this.#bucket(context, bucket).sorted = undefined
     this.#versions += 1
-    const object = { bytes, version: this.#versions, lastModified: Date.now(), contentType: options.contentType }
+    const { memory, start } = this.#copy(bytes)
+    const end = start + bytes.length
+    const lastModified = Date.now()
+    const object = { memory, start, end, version: this.#versions, lastModified, contentType: options.contentType }
     objects.set(key, object)
     return headOf(key, object)
   }
@@ -142,6 +156,18 @@ export class MemoryBackend implements StorageBackend {
     await Promise.resolve()
   }
 
+  #copy(bytes: Uint8Array): Pick<StoredObject, 'memory' | 'start'> {
+    if (bytes.length > SMALL_BYTES) return { memory: new Uint8Array(bytes), start: 0 }
+    if (this.#slab.length - this.#slabUsed < bytes.length) {
+      this.#slab = new Uint8Array(SLAB_BYTES)
+      this.#slabUsed = 0
+    }
+    const start = this.#slabUsed
+    this.#slab.set(bytes, start)
+    this.#slabUsed += bytes.length
+    return { memory: this.#slab, start }
+  }
+
   #context(operation: string, bucket: string, key?: string): StorageContext {
     return { backend: this.name, operation, bucket, ...(key === undefined ? {} : { key }) }
   }
@@ -164,8 +190,8 @@ function etagOf({ version }: StoredObject): string {
 }
 
 function headOf(key: string, object: StoredObject): ObjectHead {
-  const { bytes, lastModified, contentType } = object
-  const head = { key, size: bytes.length, etag: etagOf(object), lastModified }
+  const { start, end, lastModified, contentType } = object
+  const head = { key, size: end - start, etag: etagOf(object), lastModified }
   return contentType === undefined ? head : { ...head, contentType }
 }
 
