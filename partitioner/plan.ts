@@ -6,7 +6,6 @@
  */
 import type { ByteRange } from '../src/core/bytes.ts'
 import type { CloudObject } from '../src/core/cloud-object.ts'
-import type { Pin } from '../src/storage/backend.ts'
 
 /** Why an object is read by one GET without a range: what its store does not tell or do. */
 export type Uncut = 'no length' | 'no ranges' | 'no validator'
@@ -71,8 +70,3 @@ export interface Plan {
   readonly sizes: { readonly min: number; readonly median: number; readonly max: number }
   readonly warnings: readonly string[]
 }
-
-export { delimiterOf, PARTITION_OPTIONS, partitionOptions } from './options.ts'
-export { DEFAULT_PRICES, planPartitions } from './plan-partitions.ts'
-export { validatePlan } from './validate-plan.ts'
-export type { Pin }

@@ -5,8 +5,8 @@
 import { resolve } from 'node:path'
 import { type CloudObject, objectUrl } from '../src/core/cloud-object.ts'
 import { ConfigError, ValidationError } from '../src/core/errors.ts'
+import { escapeGlob, isGlob, literalPrefix } from '../src/core/glob.ts'
 import { nearestName } from '../src/core/nearest.ts'
-import { escapeGlob, isGlob, literalPrefix } from './glob.ts'
 
 /** What can be selected; text and URLs may name a key, a prefix that ends in "/", or a glob. */
 export type ObjectReference = string | URL | CloudObject

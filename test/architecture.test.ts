@@ -41,7 +41,7 @@ const THIRD_PARTY: Readonly<Record<string, readonly string[]>> = {
   'tsx/cjs/api': ['src/functions/', 'src/cli/'],
   yaml: ['src/config/source.ts'],
   commander: ['src/cli/'],
-  picomatch: ['partitioner/glob.ts', 'src/storage/globs.ts'],
+  picomatch: ['src/core/glob.ts'],
   papaparse: ['partitioner/csv/'],
   'apache-arrow': ['partitioner/arrow/'],
   '@aws-sdk/client-s3': ['src/storage/s3'],

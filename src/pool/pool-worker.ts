@@ -3,12 +3,19 @@
  * starting → idle ⇄ busy → (leaving) → gone
  */
 
-import type { PoolInvocation } from './pool.ts'
 import { DROP, END, FEED, INVOKE, MESSAGE, NO_BYTES, READY, SHARED, START, USE } from './protocol.ts'
 import type { SpawnProfile, StartWorker, WorkerExit, WorkerLink } from './worker-link.ts'
 
 /** Shared parts a worker keeps; the least recently used is dropped first. */
 const SHARED_KEPT = 16
+
+export interface PoolInvocation {
+  readonly id: number
+  readonly shared: { readonly id: string; readonly bytes: Uint8Array }
+  readonly payload: Uint8Array
+  readonly memoryMiB?: number | undefined
+  readonly waits?: boolean | undefined
+}
 
 export interface WorkerEvents {
   onReady(worker: PoolWorker): void

@@ -14,19 +14,11 @@ import { classifyDeath, deathFacts, describeExit, type PoolDeath } from './death
 import { MAX_PAYLOAD_BYTES } from './framing.ts'
 import { type Guardian, startGuardian } from './guardian.ts'
 import { KeepAlive } from './keep-alive.ts'
-import { PoolWorker, type WorkerEvents } from './pool-worker.ts'
+import { type PoolInvocation, PoolWorker, type WorkerEvents } from './pool-worker.ts'
 import type { SpawnProfile, StartWorker, WorkerExit } from './worker-link.ts'
 
 const STARTS_TRIED = 3
 const START_TIMEOUT_MS = 120_000
-
-export interface PoolInvocation {
-  readonly id: number
-  readonly shared: { readonly id: string; readonly bytes: Uint8Array }
-  readonly payload: Uint8Array
-  readonly memoryMiB?: number | undefined
-  readonly waits?: boolean | undefined
-}
 
 export interface PoolListener {
   onMessage(invocation: number, bytes: Uint8Array): void

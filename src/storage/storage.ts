@@ -11,9 +11,9 @@ import { basename, dirname } from 'node:path'
 import { asBuffer, type ByteRange, collectBytes } from '../core/bytes.ts'
 import { type CloudObject, cloudObject } from '../core/cloud-object.ts'
 import { StorageError, ValidationError } from '../core/errors.ts'
+import { globMatcher, literalPrefix } from '../core/glob.ts'
 import type { BackendResolver, ObjectHead, StorageBackend } from './backend.ts'
 import { createFile, fillFile, temporaryName } from './file-io.ts'
-import { compileGlob } from './globs.ts'
 
 /** Text is stored as UTF-8; a stream is stored as it is read. */
 export type StorageBody = Uint8Array | string | AsyncIterable<Uint8Array>
@@ -131,12 +131,13 @@ export class Storage {
   async *listObjects(bucket: string, options: ListObjectsOptions = {}): AsyncGenerator<ObjectHead> {
     assertNames(bucket)
     const { glob, prefix = '', ...rest } = options
-    const pattern = glob === undefined ? undefined : await compileGlob(glob)
-    const narrow = pattern === undefined || prefix.startsWith(pattern.prefix) ? prefix : pattern.prefix
+    const literal = glob === undefined ? '' : literalPrefix(glob)
+    const matches = glob === undefined ? () => true : globMatcher(glob)
+    const narrow = prefix.startsWith(literal) ? prefix : literal
     if (!narrow.startsWith(prefix)) return
     const backend = await this.#parts.backend()
     for await (const page of backend.list(bucket, { ...rest, prefix: narrow })) {
-      for (const head of page) if (pattern === undefined || pattern.matches(head.key)) yield head
+      for (const head of page) if (matches(head.key)) yield head
     }
   }
 

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { PoolDeath } from '../../src/pool/death.ts'
-import { type PoolInvocation, type PoolOptions, WorkerPool } from '../../src/pool/pool.ts'
+import { type PoolOptions, WorkerPool } from '../../src/pool/pool.ts'
+import type { PoolInvocation } from '../../src/pool/pool-worker.ts'
 import { END, FEED, INVOKE, MESSAGE, NO_BYTES, READY, START } from '../../src/pool/protocol.ts'
 import type { LinkEvents, SpawnProfile, WorkerExit, WorkerLink } from '../../src/pool/worker-link.ts'
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { escapeGlob, globMatcher, isGlob, literalPrefix } from '../../partitioner/glob.ts'
+import { escapeGlob, globMatcher, isGlob, literalPrefix } from '../../src/core/glob.ts'
 
 describe('globs on keys', () => {
   it.each([
