@@ -52,7 +52,7 @@ export interface Sections {
     readonly storageBucket?: string
     readonly endpoint?: string
   }
-  readonly http: { readonly maxSockets?: number }
+  readonly http: Readonly<Record<never, never>>
 }
 
 export interface Config {

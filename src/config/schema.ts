@@ -76,7 +76,7 @@ export const SECTIONS: Readonly<Record<string, Fields>> = {
   aws_s3: s3,
   minio: s3,
   gcp_storage: { region: text, credentialsPath: text, storageBucket: text, endpoint },
-  http: { maxSockets: wholeNumber(1) },
+  http: {},
 }
 
 /** Settings that every backend of one cloud shares, and the section they go into. */

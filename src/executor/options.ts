@@ -18,8 +18,15 @@ export interface ExecutorOptions {
   readonly configFile?: string | undefined
   readonly logLevel?: LogLevel | undefined
   readonly showProgressbar?: boolean | undefined
-  /** Worker processes; default: the processors this process may use. */
+  /** How ends of calls are learned: pushed over the workers' channels. */
+  readonly monitoring?: 'channel' | undefined
+  /** Worker processes; default: the processors this process may use. With `workerProcesses` too, their product. */
   readonly maxWorkers?: number | undefined
+  readonly workerProcesses?: number | undefined
+  /** Folder of the localhost store; default `./.quern/storage`. */
+  readonly storageRoot?: string | undefined
+  /** Bucket of the localhost store; default `quern`. */
+  readonly storageBucket?: string | undefined
   /** Heap of each worker, MiB. */
   readonly runtimeMemory?: number | undefined
 }

@@ -1,7 +1,7 @@
 /**
- * A TCP proxy in front of an HTTP server that hurts reads at random: a 503 in the server's place, a body ended early,
- * a connection reset in the middle. Seeded, and it hurts the same request twice at most, so that a client that tries
- * five times always gets through. Other methods than GET and reads without a Range pass unhurt.
+ * A TCP proxy in front of an HTTP server that hurts reads at random, in turn by a 503 in the server's place, a body
+ * ended early and a connection reset in the middle. Seeded, and it hurts the same request twice at most, so that a
+ * client that tries five times always gets through. Other methods than GET and reads without a Range pass unhurt.
  */
 import net from 'node:net'
 
@@ -35,7 +35,7 @@ export async function startFaultProxy(
     if (!head.startsWith('GET ') || range === undefined || times >= TIMES_PER_REQUEST || random() >= rate)
       return undefined
     hurt.set(request, times + 1)
-    const fault = FAULTS[Math.floor(random() * FAULTS.length)] as Fault
+    const fault = FAULTS[(dealt.busy + dealt.cut + dealt.reset) % FAULTS.length] as Fault
     dealt[fault] += 1
     return fault
   }
@@ -64,12 +64,13 @@ function relay(
 ): void {
   const upstream = net.connect(upstreamPort, '127.0.0.1')
   let left = Number.POSITIVE_INFINITY
-  let end = () => {}
+  let end = () => client.end()
   client.on('data', (bytes) => {
     const fault = choose(bytes.toString('latin1'))
     if (fault === 'busy') return client.write(BUSY)
     left = fault === undefined ? Number.POSITIVE_INFINITY : bytesLeft()
-    end = () => (fault === 'reset' ? client.resetAndDestroy() : client.end())
+    const reset = fault === 'reset'
+    end = () => (reset ? client.resetAndDestroy() : client.end())
     return upstream.write(bytes)
   })
   upstream.on('data', (bytes) => {
