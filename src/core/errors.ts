@@ -234,5 +234,7 @@ export class ShutdownExecutorError extends QuernError {
 
 function place({ backend, bucket, key }: StorageContext): string {
   if (bucket === undefined) return backend
+  // the user's own files have one bucket, the root
+  if (backend === 'file') return `${bucket}${key ?? ''}`
   return key === undefined ? `${backend}://${bucket}` : `${backend}://${bucket}/${key}`
 }

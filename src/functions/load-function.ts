@@ -82,11 +82,14 @@ async function importModule(url: string): Promise<object> {
   }
 }
 
-/** Installs tsx's loader, unless this process loads TypeScript already. */
+/**
+ * Installs tsx's loader, unless this process has it. What Node 22 and later strip by themselves is less: no enums, no
+ * extensionless imports, no `import` in a .ts file of a package without "type": "module".
+ */
 function ensureTypeScript(): Promise<void> {
   const known = loaders.get('typescript')
   if (known !== undefined) return known
-  const ready = isTypeScriptLoaded()
+  const ready = hasTsx()
     ? Promise.resolve()
     : Promise.all([import('tsx/esm/api'), import('tsx/cjs/api')]).then(([esm, cjs]) => {
         esm.register()
@@ -97,9 +100,8 @@ function ensureTypeScript(): Promise<void> {
   return ready
 }
 
-function isTypeScriptLoaded(): boolean {
+function hasTsx(): boolean {
   if (import.meta.url.endsWith('.ts')) return true
-  if ((process.features as { typescript?: unknown }).typescript) return true
   return [...process.execArgv, process.env.NODE_OPTIONS ?? ''].some((option) => /\btsx\b/.test(option))
 }
 
