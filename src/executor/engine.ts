@@ -95,11 +95,15 @@ export class Engine {
     const abort = new AbortController()
     // each request of the selection listens, and dozens are under way at once
     setMaxListeners(0, abort.signal)
+    // a run that is cancelled while the source is read takes the other with it, however long the source takes
     for (const run of runs) run.ended.then(() => abort.abort())
+    const early = new CancelledError(`${map.run.id} was cancelled before it began`)
+    const failUnlaunched = () => {
+      for (const run of runs) if (run.launched === undefined) run.fail(early)
+    }
+    abort.signal.addEventListener('abort', failUnlaunched, { once: true })
     this.#launch(source, map, reduce, abort.signal).catch((error) => {
-      // one of the runs was cancelled while its source was read: so is the other
-      const cancelled = abort.signal.aborted ? new CancelledError(`${map.run.id} was cancelled before it began`) : error
-      for (const run of runs) run.fail(cancelled)
+      for (const run of runs) run.fail(error)
     })
     const { signal } = map.settings
     if (signal === undefined) return

@@ -149,6 +149,40 @@ describe('FunctionExecutor on localhost', () => {
     expect(await exec.callAsync((n: number) => n, 5)).toBe(5)
   })
 
+  it('cancels the reduce of a map that was cancelled while its items were read', async () => {
+    async function* endless() {
+      yield 1
+      await new Promise(() => undefined)
+    }
+    const job = exec.mapReduce(
+      (n: number) => n,
+      endless(),
+      (results: number[]) => results.length,
+    )
+    expect(job.mapJob.cancel()).toBe(true)
+    await expect(job).rejects.toMatchObject({ code: 'CANCELLED' })
+    await expect(job.mapJob).rejects.toMatchObject({ code: 'CANCELLED' })
+  })
+
+  it('fails both jobs when the arguments of the reduce cannot travel', async () => {
+    const reduce = (results: number[], _one: () => number, _task: TaskContext) => results.length
+    const job = exec.mapReduce((n: number) => n, [1, 2], reduce, { extraArgsReduce: [() => 1] })
+    await expect(job).rejects.toMatchObject({ code: 'SERIALIZATION' })
+    await expect(job.mapJob).rejects.toMatchObject({ code: 'SERIALIZATION' })
+  })
+
+  it('raises no unhandled rejection for a refused function that nobody awaits', async () => {
+    const { shout } = await import('../support/shouting.ts')
+    const seen: unknown[] = []
+    const listen = (error: unknown) => seen.push(error)
+    process.on('unhandledRejection', listen)
+    const refused = exec.map(shout, [1 as never])
+    await expect(refused).rejects.toThrow()
+    await new Promise((resolve) => setImmediate(resolve))
+    process.off('unhandledRejection', listen)
+    expect(seen).toEqual([])
+  })
+
   it('cancels everything of a job when its signal aborts', async () => {
     const abort = new AbortController()
     const job = exec.map(() => new Promise(() => undefined), [1, 2, 3], { signal: abort.signal })
