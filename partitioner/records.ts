@@ -3,6 +3,7 @@
  * chunks is put together. The input begins where matching is in phase (owned.ts sees to that).
  */
 import { BoundaryScanner, canOverlap } from './boundary.ts'
+import { ByteScan, SCAN_LIMIT } from './byte-scan.ts'
 
 /**
  * Records of one stretch of bytes: record i is `bytes.subarray(starts[i], ends[i])`, its delimiter outside, i below
@@ -66,28 +67,18 @@ export class RecordSplitter {
   }
 
   split({ bytes }: AlignedBlock): RecordBlock {
-    const count = this.#delimiter.length === 1 ? this.#splitByByte(bytes) : this.#splitByBytes(bytes)
+    const scan = this.#delimiter.length === 1 && bytes.length <= SCAN_LIMIT ? ByteScan.ready : undefined
+    const count = scan === undefined ? this.#splitByBytes(bytes) : this.#splitByScan(bytes, scan)
     return { bytes, starts: this.#starts, ends: this.#ends, count }
   }
 
-  /** The same as below for one byte, apart and in this shape because it decides how fast records can be counted. */
-  #splitByByte(bytes: Buffer): number {
-    const byte = this.#delimiter[0] as number
-    let starts = this.#starts
-    let ends = this.#ends
-    let count = 0
-    let at = 0
-    for (let found = bytes.indexOf(byte); found >= 0; found = bytes.indexOf(byte, at)) {
-      if (count === starts.length) [starts, ends] = this.#grow()
-      starts[count] = at
-      ends[count++] = found
-      at = found + 1
-    }
-    if (at === bytes.length) return count
-    if (count === starts.length) [starts, ends] = this.#grow()
-    starts[count] = at
-    ends[count++] = bytes.length
-    return count
+  #splitByScan(bytes: Buffer, scan: ByteScan): number {
+    const count = scan.scan(bytes, this.#delimiter[0] as number)
+    while (this.#starts.length <= count) this.#grow()
+    scan.copyInto(this.#starts, this.#ends, count)
+    if (this.#starts[count] === bytes.length) return count
+    this.#ends[count] = bytes.length
+    return count + 1
   }
 
   #splitByBytes(bytes: Buffer): number {
@@ -104,7 +95,7 @@ export class RecordSplitter {
     return count
   }
 
-  #grow(): [Uint32Array, Uint32Array] {
+  #grow(): void {
     const grown = (old: Uint32Array) => {
       const array = new Uint32Array(old.length * 4)
       array.set(old)
@@ -112,7 +103,6 @@ export class RecordSplitter {
     }
     this.#starts = grown(this.#starts)
     this.#ends = grown(this.#ends)
-    return [this.#starts, this.#ends]
   }
 }
 
