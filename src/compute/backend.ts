@@ -58,8 +58,8 @@ export interface ComputeBackend {
 
   /** Before the first `invoke`; once. */
   listen(listener: ComputeListener): void
-  /** Starts workers ahead of need, for so many invocations or for all slots; optional in every sense. */
-  warm?(invocations?: number): void
+  /** Starts workers of this heap ahead of need, for so many invocations or for all slots; optional in every sense. */
+  warm?(memoryMiB?: number, invocations?: number): void
   /** Resolves when accepted. @throws BrokenExecutorError, ShutdownExecutorError, ValidationError (payload too large) */
   invoke(invocation: Invocation): Promise<void>
   /** Feeds a running invocation; messages to one that has ended are dropped. */

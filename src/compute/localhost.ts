@@ -55,8 +55,8 @@ class LocalhostCompute implements ComputeBackend {
     this.#pool = new WorkerPool({ ...options, startWorker }, listener)
   }
 
-  warm(invocations?: number): void {
-    this.#started().warm(invocations)
+  warm(memoryMiB = this.#options.memoryMiB, invocations = this.#options.slots): void {
+    this.#started().warm(memoryMiB, invocations)
   }
 
   async invoke(invocation: Invocation): Promise<void> {

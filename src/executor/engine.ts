@@ -85,8 +85,8 @@ export class Engine {
   }
 
   /** Starts workers, so that they come up while a function is looked at: all, or as many as there are calls. */
-  warm(calls?: number): void {
-    if (this.#closing === undefined) this.#start().compute.warm?.(calls)
+  warm(memoryMiB = this.#composition.config.runtimeMemoryMiB, calls?: number): void {
+    if (this.#closing === undefined) this.#start().compute.warm?.(memoryMiB, calls)
   }
 
   /** Reads the source and runs the job; what goes wrong on the way fails the runs. */

@@ -56,7 +56,7 @@ export class FunctionExecutor implements AsyncDisposable {
   /** One call; `data` is one argument whatever it is. */
   callAsync<A, R>(fn: (data: A, ...rest: never[]) => Awaitable<R>, data: A, options?: CallOptions): ResponseFuture<R> {
     const settings = parseOptions('call', options, 'callAsync options')
-    this.#engine.warm(1)
+    this.#engine.warm(settings.runtimeMemoryMiB, 1)
     const shipped = captureFunction(fn, 'callAsync function')
     const run = this.#engine.newRun('A', fn, { silent: true, memoryMiB: settings.runtimeMemoryMiB })
     const future = new ResponseFuture<R>(run, 0)
@@ -83,7 +83,7 @@ export class FunctionExecutor implements AsyncDisposable {
   ): Job<unknown[], unknown> {
     const settings = parseOptions('map', options, 'map options')
     const from = readableSource(source, 'map', settings.partition)
-    this.#engine.warm()
+    this.#engine.warm(settings.runtimeMemoryMiB)
     const shipped = captureFunction(fn, 'map function')
     const silent = settings.showProgressbar === false
     const run = this.#engine.newRun('M', fn, { silent, memoryMiB: settings.runtimeMemoryMiB })
@@ -129,7 +129,7 @@ export class FunctionExecutor implements AsyncDisposable {
         'mapReduce options.objReduceByKey: needs objects("…") or a plan as the source, got items',
       )
     }
-    this.#engine.warm()
+    this.#engine.warm(settings.mapRuntimeMemoryMiB ?? runtimeMemoryMiB)
     const shippedMap = captureFunction(map, 'mapReduce map function')
     const folds = isReducer(reduce) ? { commutative: reduce.commutative === true } : undefined
     const capture = isReducer(reduce) ? captureReducer : captureFunction

@@ -108,10 +108,10 @@ export class WorkerPool {
   }
 
   /** Starts workers until there are as many as invocations to come, at most one a slot. */
-  warm(invocations = this.#options.slots): void {
+  warm(memoryMiB?: number, invocations = this.#options.slots): void {
     if (this.#closing || this.#broken !== undefined) return
     const wanted = Math.min(invocations, this.#options.slots)
-    while (this.#workers.size < wanted) this.#start({ memoryMiB: undefined })
+    while (this.#workers.size < wanted) this.#start({ memoryMiB })
   }
 
   /** Ends what runs and waits until no worker is left. */
