@@ -18,7 +18,8 @@ export function moduleFunction<F extends (...args: never[]) => unknown>(
     const fn = (await loadFunction({ kind: 'module', ...reference })) as F
     return (await fn(...args)) as Awaited<ReturnType<F>>
   }
-  return Object.defineProperty(call, SHIPPED, { value: reference })
+  const name = exportName.split('.').at(-1)
+  return Object.defineProperties(call, { [SHIPPED]: { value: reference }, name: { value: name, configurable: true } })
 }
 
 /**

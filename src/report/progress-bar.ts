@@ -71,7 +71,8 @@ function terminalBar({ stream, nowMs, guard = [] }: ProgressBarOptions): Progres
     if (job.silent) return
     if (event.type !== 'job-ended' && nowMs() - drawnAt < REDRAW_MS) return
     drawnAt = nowMs()
-    const width = (stream.columns ?? 80) - 1
+    // a terminal that does not know its size says 0
+    const width = (stream.columns || 80) - 1
     screen.draw(shown().map((each) => renderBar(each, drawnAt, width)))
     if (screen.isEmpty) guarded.release()
     else guarded.take()
