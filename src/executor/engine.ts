@@ -6,7 +6,7 @@ import { groupsOf } from '../../reducers/groups.ts'
 import type { Composition } from '../backends.ts'
 import type { CallSettings, MapSettings } from '../config/options.ts'
 import { CancelledError, ShutdownExecutorError } from '../core/errors.ts'
-import { type JobKind, jobId } from '../core/ids.ts'
+import { type JobKind, jobId, jobKey } from '../core/ids.ts'
 import { encodeValue } from '../functions/codec.ts'
 import type { ShippedFunction } from '../functions/shipped.ts'
 import type { ExecutorListener } from '../job/events.ts'
@@ -183,7 +183,7 @@ export class Engine {
       },
       encodeValue(extraArgs, 'extraArgs'),
     )
-    return { id: `${this.executorId}-${run.id}`, bytes }
+    return { id: jobKey(this.executorId, run.id), bytes }
   }
 
   #schedulerJob({ run, settings }: Submission, calls: number): SchedulerJob {

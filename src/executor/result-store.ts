@@ -61,26 +61,10 @@ export class ResultStore {
     this.#results.delete(call)
   }
 
-  sizeBytes(call: number): number {
-    const stored = this.#results.get(call)
-    if (stored === undefined) return 0
-    return stored instanceof Uint8Array ? stored.byteLength : stored.length
-  }
-
-  close(): void {
-    if (this.#file !== undefined) {
-      forgotten.unregister(this)
-      closeSync(this.#file)
-    }
-    this.#file = undefined
-    this.#results.clear()
-    this.#memoryBytes = 0
-  }
-
   #spill(bytes: Uint8Array): Spilled {
     if (this.#file === undefined) {
       this.#file = openUnlinked()
-      forgotten.register(this, this.#file, this)
+      forgotten.register(this, this.#file)
     }
     const offset = this.#fileBytes
     let at = 0

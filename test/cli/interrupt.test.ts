@@ -51,7 +51,7 @@ async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await new Promise((resolve) => setTimeout(resolve, 20))
 }
 
-describe.runIf(process.platform === 'linux')('quern run, ended from outside', () => {
+describe.runIf(process.platform === 'linux')('quern run, ended from outside (needs Linux: /proc)', () => {
   let folder: string
   let running: Running | undefined
   beforeEach(() => {

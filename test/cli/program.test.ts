@@ -5,7 +5,14 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Plan } from '../../partitioner/plan.ts'
 import { runCommandLine } from '../../src/cli/program.ts'
-import { CallError, JobError, ValidationError } from '../../src/core/errors.ts'
+import {
+  CallError,
+  ConfigError,
+  JobError,
+  NotFoundError,
+  SerializationError,
+  ValidationError,
+} from '../../src/core/errors.ts'
 import { loadFunction } from '../../src/functions/load-function.ts'
 import { SHIPPED } from '../../src/functions/shipped.ts'
 import { type FakeContext, fakeContext } from './fake-context.ts'
@@ -170,6 +177,18 @@ describe('bad usage is exit code 2 and says what is wrong', () => {
     const { code, stdout, stderr } = await quern(args)
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
     expect(stderr).toContain(message)
+  })
+
+  it.each([
+    [new ConfigError('no such store'), 2],
+    [new SerializationError('the map function closes over x'), 2],
+    [new NotFoundError('no such object', { backend: 'file', operation: 'head', bucket: '/', key: 'k' }), 1],
+    [new TypeError('a defect'), 1],
+  ])('%s has the exit code %i', async (error, expected) => {
+    const { code } = await quern(['run', 'maps.ts'], () => {
+      throw error
+    })
+    expect(code).toBe(expected)
   })
 
   it('also where the executor finds it', async () => {

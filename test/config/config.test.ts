@@ -102,6 +102,13 @@ describe('loadConfig: what it says', () => {
     for (const config of [snake, camel]) expect(load({}, { config })).toMatchObject({ logLevel: 'warn', workers: 6 })
   })
 
+  it('backend wins over mode', () => {
+    const config = (quern: object) => load({}, { config: { quern } }).backend
+    expect(config({ backend: 'inline', mode: 'localhost' })).toBe('inline')
+    expect(config({ backend: 'inline', mode: 'serverless' })).toBe('inline')
+    expect(config({ mode: 'localhost' })).toBe('localhost')
+  })
+
   it('the constructor wins over the file', () => {
     const config = { quern: { storage: 'memory', log_level: 'info' }, localhost: { worker_processes: 8 } }
     const overrides = { storage: 'localhost', logLevel: 'debug', mode: undefined, section: { workerProcesses: 1 } }

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { PoolDeath } from '../../src/pool/death.ts'
 import { type PoolOptions, WorkerPool } from '../../src/pool/pool.ts'
 import type { PoolInvocation } from '../../src/pool/pool-worker.ts'
-import { END, FEED, INVOKE, MESSAGE, NO_BYTES, READY, START } from '../../src/pool/protocol.ts'
+import { DROP, END, FEED, INVOKE, MESSAGE, NO_BYTES, READY, SHARED, START, USE } from '../../src/pool/protocol.ts'
 import type { LinkEvents, SpawnProfile, WorkerExit, WorkerLink } from '../../src/pool/worker-link.ts'
 
 /** A worker made of nothing: the test plays its part. */
@@ -174,6 +174,61 @@ describe('workers', () => {
   })
 })
 
+describe('slots', () => {
+  /** What runs now, by what the workers were told and what has ended. */
+  const running = () => workers.flatMap(({ invoked }) => invoked).filter((id) => !told.includes(`end ${id}`))
+  const readyAll = () => {
+    for (let i = 0; i < workers.length; i++) if (worker(i).sent.length === 1) worker(i).ready()
+  }
+
+  it('bound what runs and, apart from that, what waits, however many workers there are', () => {
+    const pool = makePool({ slots: 1, waitingSlots: 2 })
+    for (const id of [1, 2, 3]) pool.submit(invocation(id, { waits: true }))
+    readyAll()
+    expect(running()).toEqual([1, 2])
+    for (const id of [11, 12]) pool.submit(invocation(id))
+    readyAll()
+    expect(running()).toEqual([1, 2, 11])
+    workers.find(({ invoked }) => invoked.includes(1))?.end(1)
+    readyAll()
+    expect(running().sort((a, b) => a - b)).toEqual([2, 3, 11])
+    workers.find(({ invoked }) => invoked.includes(3))?.end(3)
+    readyAll()
+    // the idle worker of the waiting lane takes no plain work beyond the slots
+    expect(running().sort((a, b) => a - b)).toEqual([2, 11])
+  })
+})
+
+describe('the shared parts a worker keeps', () => {
+  const ids = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => first + i)
+
+  /** Runs an invocation of each job in turn; what was sent of shared parts, in order. */
+  function runJobs(jobs: readonly number[]): string[] {
+    const pool = makePool({ slots: 1 })
+    jobs.forEach((job, id) => {
+      pool.submit(invocation(id, { shared: { id: `${job}`, bytes: NO_BYTES } }))
+      if (id === 0) worker(0).ready()
+      worker(0).end(id)
+    })
+    const names = new Map([
+      [SHARED, 'shared'],
+      [USE, 'use'],
+      [DROP, 'drop'],
+    ])
+    return worker(0).sent.flatMap(({ type, id }) => (names.has(type) ? [`${names.get(type)} ${id}`] : []))
+  }
+
+  it('are sent once, named when another was in use since, and not named twice', () => {
+    expect(runJobs([1, 1, 2, 1, 1])).toEqual(['shared 1', 'shared 2', 'use 1'])
+  })
+
+  it('are sixteen: the next one pushes out the one used longest ago, which is sent again when wanted', () => {
+    const sent = runJobs([...ids(1, 16), 1, 17, 1, 2])
+    expect(sent.slice(0, 16)).toEqual(ids(1, 16).map((id) => `shared ${id}`))
+    expect(sent.slice(16)).toEqual(['use 1', 'shared 17', 'drop 2', 'use 1', 'shared 18', 'drop 3'])
+  })
+})
+
 describe('the circuit breaker', () => {
   const refuse = (index: number) => worker(index).exit({ exitCode: 1, stderrTail: 'cannot load' })
 
@@ -270,6 +325,11 @@ describe('an invocation', () => {
     const pool = makePool()
     pool.submit(invocation(1))
     expect(() => pool.submit(invocation(1))).toThrow(/id 1 is in use/)
+    worker(0).ready()
+    expect(() => pool.submit(invocation(1))).toThrow(/id 1 is in use/)
+    worker(0).end(1)
+    pool.submit(invocation(1))
+    expect(worker(0).invoked).toEqual([1, 1])
   })
 
   it('may be followed by another from within its end', () => {

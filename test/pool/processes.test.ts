@@ -31,7 +31,7 @@ function drive(mode: string, onLine: (line: string, kill: () => void) => void): 
   return new Promise((resolve) => driver.on('close', (code) => resolve(code)))
 }
 
-describe.runIf(process.platform === 'linux')('worker processes', () => {
+describe.runIf(process.platform === 'linux')('worker processes (needs Linux: /proc)', () => {
   it.each(['idle', 'exit-busy', 'unhandled'])('do not outlive a driver that ends: %s', async (mode) => {
     const pids: number[] = []
     await drive(mode, (line) => pids.push(Number(line)))

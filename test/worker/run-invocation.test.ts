@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { decodeValue, encodeValue } from '../../src/functions/codec.ts'
 import { decodeError } from '../../src/functions/error-codec.ts'
 import {
@@ -27,6 +27,9 @@ let writes: Report[][]
 beforeEach(() => {
   writes = []
 })
+afterEach(() => {
+  vi.restoreAllMocks()
+})
 
 describe('an invocation', () => {
   it('runs its calls in order, each started before its code and ended before the next', async () => {
@@ -40,6 +43,8 @@ describe('an invocation', () => {
   })
 
   it('costs one write per call, and one for the last end', async () => {
+    // a slow call would add a turn of the event loop, and with it a write
+    vi.spyOn(performance, 'now').mockReturnValue(0)
     await run('() => 0', items(1, 2, 3))
     expect(writes.map((reports) => reports.length)).toEqual([1, 2, 2, 1])
   })
@@ -102,6 +107,18 @@ describe('an invocation', () => {
       { type: 'log', call: 0, text: 'seen { x: 7 }\n', stream: 'stdout' },
       { type: 'log', call: 0, text: 'error: bad\n', stream: 'stderr' },
     ])
+  })
+
+  it('has no running call once a call has ended: what its leftovers print is not its log', async () => {
+    const text =
+      '(x) => { setImmediate(() => globalThis.quernTestLook()); const u = performance.now() + 60; while (performance.now() < u); }'
+    const seen: unknown[] = []
+    const look = Object.assign(globalThis, { quernTestLook: () => seen.push(running.run.running) })
+    const running = start(text, items(1, 2))
+    await running.ended
+    await until(() => seen.length === 2)
+    expect(seen).toEqual([undefined, undefined])
+    Reflect.deleteProperty(look, 'quernTestLook')
   })
 
   it('gives the executor’s storage when it is asked for', async () => {
