@@ -178,7 +178,11 @@ const ODD_KEYS = [
 /** No file system holds an empty name. */
 const STORE_KEYS = [...ODD_KEYS, '/double//slash.txt', './dot/../dots', 'both', 'both/below']
 
-describe.each(STORES.map((name) => [label(name), name] as const))('odd keys on %s', (_label, name) => {
+const LISTS_IN_ORDER = STORES.filter((name) => name !== 'aws_s3' || server.kind !== 'fauxqs')
+if (LISTS_IN_ORDER.length < STORES.length)
+  it.skip('odd keys on S3: needs Ceph RADOS Gateway, fauxqs lists out of order')
+
+describe.each(LISTS_IN_ORDER.map((name) => [label(name), name] as const))('odd keys on %s', (_label, name) => {
   const keys = name === 'file' ? ODD_KEYS : STORE_KEYS
   const read = async (part: ObjectPartition) => [part.object.url, await part.text()]
 
