@@ -71,7 +71,13 @@ export function createBackends(sections: OpenSections): Backends {
       return backend
     },
     async close() {
-      for (const backend of connected.values()) await (await backend).close()
+      // one that could not be connected has told whoever asked for it
+      for (const backend of connected.values()) {
+        await backend.then(
+          (each) => each.close(),
+          () => undefined,
+        )
+      }
       connected.clear()
     },
   }

@@ -5,7 +5,7 @@ import type { ObjectSelection } from '../../partitioner/select.ts'
 import { groupsOf } from '../../reducers/groups.ts'
 import type { Composition } from '../backends.ts'
 import type { CallSettings, MapSettings } from '../config/options.ts'
-import { CancelledError, ShutdownExecutorError } from '../core/errors.ts'
+import { CancelledError, CoverageError, ShutdownExecutorError } from '../core/errors.ts'
 import { type JobKind, jobId, jobKey } from '../core/ids.ts'
 import { encodeValue } from '../functions/codec.ts'
 import type { ShippedFunction } from '../functions/shipped.ts'
@@ -102,6 +102,10 @@ export class Engine {
       for (const run of runs) if (run.launched === undefined) run.fail(early)
     }
     abort.signal.addEventListener('abort', failUnlaunched, { once: true })
+    // what was reduced from bytes that do not tile is no result
+    map.run.ended.then((error) => {
+      if (error instanceof CoverageError) reduce?.run.fail(error)
+    })
     this.#launch(source, map, reduce, abort.signal).catch((error) => {
       for (const run of runs) run.fail(error)
     })

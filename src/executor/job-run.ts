@@ -95,7 +95,7 @@ export class JobRun implements CallOwner {
     if (scheduler.calls === 0) this.#end()
   }
 
-  /** The job cannot begin: its futures, where it has some already, fail with the error. */
+  /** The job cannot begin, or its result is not to be trusted: futures that are not done fail with the error. */
   fail(error: Error): void {
     if (this.totals.endedAt !== undefined) return
     this.#onUnready?.(error)
@@ -108,8 +108,10 @@ export class JobRun implements CallOwner {
   }
 
   running(call: number): void {
-    this.futures[call]?.markRunning(Date.now())
-    this.totals.running += 1
+    const future = this.futures[call]
+    // a call that is tried again has been counted
+    if (future?.running() === false) this.totals.running += 1
+    future?.markRunning(Date.now())
     this.totals.startedAt ??= Date.now()
     this.emit({ type: 'call-started', call })
   }

@@ -23,7 +23,6 @@ export class RunLoop {
   readonly #events: SchedulerEvent[] = []
   #performing = false
   #timer: NodeJS.Timeout | undefined
-  #onIdle: (() => void)[] = []
 
   constructor(compute: ComputeBackend, monitor: Monitor, clock: Clock) {
     this.#compute = compute
@@ -62,17 +61,6 @@ export class RunLoop {
     this.#tell({ type: 'cancel', job, calls, running, reason })
   }
 
-  /** Fails everything that has not ended. */
-  break(error: Error): void {
-    this.#tell({ type: 'broken', error })
-  }
-
-  /** Settles when nothing is left to run. */
-  idle(): Promise<void> {
-    if (this.#scheduler.idle && this.#events.length === 0) return Promise.resolve()
-    return new Promise((resolve) => this.#onIdle.push(resolve))
-  }
-
   dispose(): void {
     clearTimeout(this.#timer)
   }
@@ -105,7 +93,6 @@ export class RunLoop {
     } finally {
       this.#performing = false
     }
-    if (this.#scheduler.idle) for (const resolve of this.#onIdle.splice(0)) resolve()
   }
 
   #perform(command: SchedulerCommand): void {

@@ -108,6 +108,7 @@ describe('FunctionExecutor on localhost', () => {
     const job = exec.map(flaky, [0, 1, 2], { retries: 2 })
     expect(await job).toEqual([1, 2, 3])
     expect((await job.futures()).map(({ stats }) => stats.attempts)).toEqual([1, 2, 3])
+    expect(job.progress.running).toBe(0)
   })
 
   it('iterates futures as their calls end, without awaiting them', async () => {

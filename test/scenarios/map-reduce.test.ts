@@ -132,6 +132,19 @@ for (const maxWorkers of [1, 2]) {
       expect(await job).toEqual([1, 2, 3, 4, 5, 6, 7, 8].map((n) => `${n}:${3 * 1024 * 1024}`))
     })
 
+    it('fails map and reduce when what was delivered does not tile the object', async () => {
+      const lying = async (part: ObjectPartition) => {
+        await part.bytes()
+        const wrong = { start: 0, end: 3, deliveredEnd: 3 }
+        Object.defineProperty(part, 'report', { value: () => wrong })
+        return 1
+      }
+      const job = exec.mapReduce(lying, objects(`${folder}/0.txt`), sum())
+      await expect(job.mapJob).rejects.toMatchObject({ code: 'COVERAGE' })
+      await expect(job).rejects.toMatchObject({ code: 'COVERAGE' })
+      await expect(job.certificate()).rejects.toMatchObject({ code: 'COVERAGE' })
+    })
+
     it('says what was left unread when a function stops early', async () => {
       const first = async (part: ObjectPartition) => {
         for await (const line of part.lines()) return line
