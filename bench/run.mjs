@@ -3,6 +3,7 @@ import { cold } from './cold.mjs'
 import { lines } from './lines.mjs'
 import { noop } from './noop.mjs'
 import { plan } from './plan.mjs'
+import { echo, latency, memory, processes, threads } from './pools.mjs'
 import { wordcount } from './wordcount.mjs'
 
 const MIB = 2 ** 20
@@ -12,6 +13,11 @@ const BENCHES = {
   lines: () => lines(512 * MIB),
   wordcount: () => wordcount(512 * MIB),
   plan,
+  threads,
+  processes,
+  latency,
+  echo,
+  memory,
 }
 
 const wanted = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(BENCHES)

@@ -1,0 +1,4 @@
+import { ThreadWorker } from 'poolifier'
+import same from './tasks.mjs'
+
+export default new ThreadWorker(same)

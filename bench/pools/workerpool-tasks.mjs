@@ -1,0 +1,4 @@
+import workerpool from 'workerpool'
+import same from './tasks.mjs'
+
+workerpool.worker({ same })
