@@ -1,11 +1,17 @@
-/** Compute on this machine: worker processes from src/pool, as a ComputeBackend. */
+/**
+ * Compute on this machine: workers from src/pool, as a ComputeBackend. Processes contain whatever calls do; threads start
+ * faster, but native crashes and `process.kill` take the whole program with them.
+ */
 import { ValidationError } from '../core/errors.ts'
 import { MAX_PAYLOAD_BYTES } from '../pool/framing.ts'
 import { WorkerPool } from '../pool/pool.ts'
 import { processStarter } from '../pool/process-link.ts'
+import { threadStarter } from '../pool/thread-link.ts'
 import type { ComputeBackend, ComputeCapabilities, ComputeListener, Invocation } from './backend.ts'
 
 export interface LocalhostComputeOptions {
+  /** What runs invocations; `threads` is a backend of that name. Default `processes`. */
+  readonly workers?: 'processes' | 'threads' | undefined
   /** Invocations at once. */
   readonly slots: number
   /** Invocations with `waits` beside those, in workers started when needed. */
@@ -31,7 +37,7 @@ export function createLocalhostCompute(options: LocalhostComputeOptions): Comput
 }
 
 class LocalhostCompute implements ComputeBackend {
-  readonly name = 'localhost'
+  readonly name: string
   readonly reach = 'machine'
   readonly capabilities: ComputeCapabilities
   readonly #options: LocalhostComputeOptions
@@ -39,6 +45,7 @@ class LocalhostCompute implements ComputeBackend {
 
   constructor(options: LocalhostComputeOptions) {
     this.#options = options
+    this.name = options.workers === 'threads' ? 'threads' : 'localhost'
     this.capabilities = {
       slots: options.slots,
       waitingSlots: options.waitingSlots,
@@ -50,8 +57,9 @@ class LocalhostCompute implements ComputeBackend {
   }
 
   listen(listener: ComputeListener): void {
-    const { workerEntry, env, ...options } = this.#options
-    const startWorker = processStarter({ entry: workerEntry, env })
+    const { workers, workerEntry, env, ...options } = this.#options
+    const program = { entry: workerEntry, env, workers: options.slots }
+    const startWorker = workers === 'threads' ? threadStarter({ ...program, name: 'quern' }) : processStarter(program)
     this.#pool = new WorkerPool({ ...options, startWorker }, listener)
   }
 
@@ -77,7 +85,8 @@ class LocalhostCompute implements ComputeBackend {
   }
 
   #started(): WorkerPool {
-    if (this.#pool === undefined) throw new ValidationError('localhost compute: listen() comes before the first invoke')
+    if (this.#pool === undefined)
+      throw new ValidationError(`${this.name} compute: listen() comes before the first invoke`)
     return this.#pool
   }
 }

@@ -1,22 +1,34 @@
 /**
  * How many workers this machine can run at once: the processors this process may use (affinity), cut by its cgroup's
- * CPU quota, cut by QUERN_MAX_CPU_COUNT.
+ * CPU quota, cut by QUERN_MAX_CPU_COUNT. Quotas are asked for every time: they may change.
  */
 import { readFileSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
+import { availableParallelism, cpus } from 'node:os'
 import { ValidationError } from '../core/errors.ts'
+import { coreCounter } from './physical-cores.ts'
 
 const CGROUP_V2 = '/sys/fs/cgroup/cpu.max'
 const CGROUP_V1_QUOTA = '/sys/fs/cgroup/cpu/cpu.cfs_quota_us'
 const CGROUP_V1_PERIOD = '/sys/fs/cgroup/cpu/cpu.cfs_period_us'
 
+export interface CpuCountOptions {
+  /** One per core, not per hardware thread, unless a limit applies: then that limit. Default false. */
+  readonly onlyPhysicalCores?: boolean | undefined
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined
+}
+
+/** Asked once: cores do not come and go. */
+const physicalCores = coreCounter((message) => process.emitWarning(message))
+
 /** At least 1. @throws ValidationError when QUERN_MAX_CPU_COUNT is no whole number from 1 */
-export function cpuCount(env: Readonly<Record<string, string | undefined>> = process.env): number {
+export function cpuCount({ onlyPhysicalCores = false, env = process.env }: CpuCountOptions = {}): number {
   const quota =
     parseCpuMax(readText(CGROUP_V2) ?? '') ??
     parseCfsQuota(readText(CGROUP_V1_QUOTA) ?? '', readText(CGROUP_V1_PERIOD) ?? '')
   const limit = parseMaxCpuCount(env.QUERN_MAX_CPU_COUNT)
-  return Math.max(1, Math.min(availableParallelism(), quota ?? Infinity, limit ?? Infinity))
+  const logical = Math.max(1, Math.min(availableParallelism(), quota ?? Infinity, limit ?? Infinity))
+  if (!onlyPhysicalCores || logical < cpus().length) return logical
+  return Math.min(logical, physicalCores() ?? logical)
 }
 
 /** Whole processors, rounded up, of cgroup v2's `"{quota|max} {period}"`; undefined where there is no limit. */

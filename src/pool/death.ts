@@ -3,8 +3,11 @@ import type { WorkerDeath } from '../core/errors.ts'
 import type { WorkerExit } from './worker-link.ts'
 
 export interface PoolDeath extends WorkerDeath {
-  readonly reason: 'exited' | 'outOfMemory' | 'stopped' | 'neverStarted' | 'closed'
+  /** `unsendable`: it never left, because its direct value cannot travel; `error` says why. */
+  readonly reason: 'exited' | 'outOfMemory' | 'stopped' | 'neverStarted' | 'closed' | 'unsendable'
   readonly memoryLimitMiB?: number | undefined
+  /** What the worker ended by, where that was an error and not an exit code. */
+  readonly error?: Error
 }
 
 /** V8's last words; alone they prove nothing (a program may print them), with an abort they do. */
@@ -23,9 +26,10 @@ export function classifyDeath(
   return { reason: 'exited', ...facts }
 }
 
-export function deathFacts(exit: WorkerExit): WorkerDeath {
+export function deathFacts(exit: WorkerExit): WorkerDeath & { readonly error?: Error } {
   const tail = exit.error === undefined ? exit.stderrTail : `${exit.stderrTail}${exit.error.message}`
   return {
+    ...(exit.error === undefined ? {} : { error: exit.error }),
     ...(exit.exitCode === undefined ? {} : { exitCode: exit.exitCode }),
     ...(exit.signal === undefined ? {} : { signal: exit.signal }),
     stderrTail: tail,
@@ -39,6 +43,7 @@ export function describeExit(exit: WorkerExit): string {
 }
 
 function isOutOfMemory(exit: WorkerExit): boolean {
+  if ((exit.error as NodeJS.ErrnoException | undefined)?.code === 'ERR_WORKER_OUT_OF_MEMORY') return true
   const aborted = exit.signal === 'SIGABRT' || (exit.exitCode !== undefined && ABORT_CODES.has(exit.exitCode))
   return aborted && HEAP_EXHAUSTED.test(exit.stderrTail)
 }

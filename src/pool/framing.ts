@@ -27,7 +27,8 @@ export function encodeFrame(type: number, id: number, payload: Uint8Array): Uint
   return [head]
 }
 
-export type FrameHandler = (type: number, id: number, payload: Uint8Array) => void
+/** `direct` is a value that came beside the bytes, between threads only. */
+export type FrameHandler = (type: number, id: number, payload: Uint8Array, direct?: unknown) => void
 
 /** Finds frames in a stream, however it is cut into chunks. Chunks may be written again once `push` has returned. */
 export class FrameDecoder {

@@ -1,14 +1,14 @@
 /**
  * Ends the workers of a driver that ends without closing its pool. An idle worker sees its channel close and leaves; a
  * busy one does not look. A driver that exits kills those itself; for one that is killed a small shell waits for its
- * end and, half a second later, kills what it was told to watch and has not left.
+ * end and, half a second later, kills what it was told to watch and has not left, with what that started.
+ *
+ * The shell is started while the first worker starts: a worker can be busy only after it is ready, and by then the shell
+ * has heard of it. One that was ended by somebody else is started anew when there is a worker to tell it of.
  * Best effort: where there is no shell, busy workers leave when their code next lets the event loop turn.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { killGroup } from './process-group.ts'
-
-/** Short programs end before it is worth a process. */
-const DELAY_MS = 250
 
 /** Lines `+pid` and `-pid`; at the end of input each group still on the list is killed. */
 const SCRIPT = `
@@ -31,7 +31,7 @@ export interface Guardian {
   close(): Promise<void>
 }
 
-/** Watches for this process's end; `busy` names the workers that run something then. The process behind it starts a moment later, if it is still needed. */
+/** Watches for this process's end; `busy` names the workers that run something then. */
 export function startGuardian(busy: () => readonly number[]): Guardian {
   if (process.platform === 'win32')
     return { watch: () => undefined, forget: () => undefined, close: async () => undefined }
@@ -40,7 +40,6 @@ export function startGuardian(busy: () => readonly number[]): Guardian {
 
 class ShellGuardian implements Guardian {
   readonly #pids = new Set<number>()
-  readonly #timer: NodeJS.Timeout
   readonly #onExit: () => void
   #shell: ChildProcess | undefined
   #gone: Promise<void> | undefined
@@ -50,13 +49,12 @@ class ShellGuardian implements Guardian {
       for (const pid of busy()) killGroup(pid)
     }
     process.on('exit', this.#onExit)
-    this.#timer = setTimeout(() => this.#start(), DELAY_MS)
-    this.#timer.unref()
   }
 
   watch(pid: number): void {
     this.#pids.add(pid)
-    this.#shell?.stdin?.write(`+${pid}\n`)
+    if (this.#shell === undefined) this.#start()
+    else this.#shell.stdin?.write(`+${pid}\n`)
   }
 
   forget(pid: number): void {
@@ -65,7 +63,6 @@ class ShellGuardian implements Guardian {
 
   async close(): Promise<void> {
     process.off('exit', this.#onExit)
-    clearTimeout(this.#timer)
     // its list is empty by now, so there is nothing it could do half a second later
     this.#shell?.kill('SIGKILL')
     await this.#gone
@@ -75,7 +72,12 @@ class ShellGuardian implements Guardian {
     // a group of its own: what is sent to the driver's group must not reach it
     const shell = spawn('/bin/sh', ['-c', SCRIPT], { stdio: ['pipe', 'ignore', 'ignore'], detached: true, env: {} })
     this.#gone = new Promise((resolve) => {
-      shell.once('exit', () => resolve())
+      const over = () => {
+        this.#shell = undefined
+        resolve()
+      }
+      shell.once('exit', over)
+      // where there is no shell there is nothing to try again with
       shell.once('error', () => resolve())
     })
     shell.stdin.on('error', () => undefined)

@@ -1,54 +1,64 @@
 /**
- * One worker of a pool: what it runs, which shared parts it holds, how far it has come. Decides nothing; the pool does.
+ * One worker of a pool: what it runs, what lies ahead in it, which shared parts it holds, how far it has come. Decides
+ * nothing; the pool does.
  * starting → idle ⇄ busy → (leaving) → gone
  */
-
-import { DROP, END, FEED, INVOKE, MESSAGE, NO_BYTES, READY, SHARED, START, USE } from './protocol.ts'
+import type { Accepted, PoolInvocation } from './invocation.ts'
+import { DROP, END, FEED, INVOKE, MESSAGE, NO_BYTES, READY, RECYCLE, SHARED, START, USE } from './protocol.ts'
 import type { SpawnProfile, StartWorker, WorkerExit, WorkerLink } from './worker-link.ts'
 
 /** Shared parts a worker keeps; the least recently used is dropped first. */
 const SHARED_KEPT = 16
 
-export interface PoolInvocation {
+/** A worker as it is now, for people and for tests. */
+export interface WorkerInfo {
+  /** Counts from 1 within the pool; never used again. */
   readonly id: number
-  readonly shared: { readonly id: string; readonly bytes: Uint8Array }
-  readonly payload: Uint8Array
-  readonly memoryMiB?: number | undefined
-  readonly waits?: boolean | undefined
+  readonly pid?: number
+  readonly threadId?: number
+  readonly state: 'starting' | 'idle' | 'busy' | 'leaving' | 'gone'
+  /** The invocation it runs. */
+  readonly running: number | undefined
 }
 
 export interface WorkerEvents {
   onReady(worker: PoolWorker): void
-  onMessage(worker: PoolWorker, bytes: Uint8Array): void
-  onEnd(worker: PoolWorker): void
+  onMessage(invocation: number, bytes: Uint8Array, direct?: unknown): void
+  /** What it ran has ended; it asks to leave where `recycle`. */
+  onEnd(worker: PoolWorker, recycle: boolean): void
   onExit(worker: PoolWorker, exit: WorkerExit): void
   onOutput(text: string, stream: 'stdout' | 'stderr'): void
 }
 
 export class PoolWorker {
+  readonly id: number
   readonly profile: SpawnProfile
   /** Resolves when it is gone and `onExit` has been called. */
   readonly gone: Promise<void>
-  state: 'starting' | 'idle' | 'busy' | 'leaving' | 'gone' = 'starting'
+  state: WorkerInfo['state'] = 'starting'
   ready = false
-  invocation: PoolInvocation | undefined
   /** Set when we ended it, with why. */
   ended: 'stopped' | 'closed' | undefined
+  /** Let go: its exit is none of its doing. */
+  retired = false
+  /** What it runs, then what lies ahead. */
+  readonly #taken: Accepted[] = []
   #timer: NodeJS.Timeout | undefined
   readonly #link: WorkerLink
   readonly #shared = new Map<string, number>()
   #nextShared = 1
   #inUse = 0
 
-  constructor(start: StartWorker, profile: SpawnProfile, startup: Uint8Array, events: WorkerEvents) {
+  constructor(id: number, start: StartWorker, profile: SpawnProfile, startup: Uint8Array, events: WorkerEvents) {
+    this.id = id
     this.profile = profile
     let left: () => void
     this.gone = new Promise((resolve) => {
       left = resolve
     })
     this.#link = start(profile, {
-      onFrame: (type, id, payload) => this.#onFrame(events, type, id, payload),
-      onOutput: events.onOutput,
+      onFrame: (type, invocation, payload, direct) => this.#onFrame(events, type, invocation, payload, direct),
+      onOutput: (text, stream) => events.onOutput(text, stream),
       onExit: (exit) => {
         this.state = 'gone'
         this.cancelTimer()
@@ -63,16 +73,62 @@ export class PoolWorker {
     return this.#link.pid
   }
 
-  invoke(invocation: PoolInvocation): void {
-    this.cancelTimer()
-    this.state = 'busy'
-    this.invocation = invocation
-    this.#use(invocation.shared)
-    this.#link.send(INVOKE, invocation.id >>> 0, invocation.payload)
+  get info(): WorkerInfo {
+    const { id, pid, state } = this
+    const { threadId } = this.#link
+    return {
+      id,
+      ...(pid === undefined ? {} : { pid }),
+      ...(threadId === undefined ? {} : { threadId }),
+      state,
+      running: this.running?.id,
+    }
   }
 
-  feed(bytes: Uint8Array): void {
-    if (this.invocation !== undefined) this.#link.send(FEED, this.invocation.id >>> 0, bytes)
+  get running(): PoolInvocation | undefined {
+    return this.#taken[0]?.invocation
+  }
+
+  /** How many lie ahead of it, not yet begun. */
+  get ahead(): number {
+    return Math.max(0, this.#taken.length - 1)
+  }
+
+  /** Runs it next. @throws what the link throws; then nothing has changed */
+  invoke(accepted: Accepted): void {
+    const { invocation } = accepted
+    this.#use(invocation.shared)
+    this.#link.send(INVOKE, invocation.id >>> 0, invocation.payload, invocation.direct)
+    this.cancelTimer()
+    this.state = 'busy'
+    if (this.#taken.push(accepted) === 1) this.#begin(accepted)
+  }
+
+  /** For what it runs, or what lies ahead in it. */
+  feed(id: number, bytes: Uint8Array): void {
+    if (this.running?.id === id) this.#link.send(FEED, id >>> 0, bytes)
+    else this.#taken.find(({ invocation }) => invocation.id === id)?.fed.push(bytes)
+  }
+
+  /** Ends what it runs, with the worker; what lies ahead ends when its turn comes. */
+  stop(id: number): void {
+    const accepted = this.#taken.find(({ invocation }) => invocation.id === id)
+    if (accepted === undefined) return
+    accepted.stopped = true
+    if (accepted === this.#taken[0]) this.kill('stopped')
+  }
+
+  /** Takes off it what it ran, which has ended. What lay ahead has begun. */
+  finish(): Accepted {
+    const ended = this.#taken.shift() as Accepted
+    const [next] = this.#taken
+    if (next !== undefined) this.#begin(next)
+    return ended
+  }
+
+  /** Takes off it what lies ahead: it will not begin. */
+  takeBack(): Accepted[] {
+    return this.#taken.splice(1)
   }
 
   /** Ends it now; what it runs ends with it. */
@@ -81,11 +137,12 @@ export class PoolWorker {
     if (this.state !== 'gone') this.#link.kill()
   }
 
-  /** Lets an idle or starting worker go. */
+  /** Lets a worker go that runs nothing. */
   retire(): void {
     if (this.state === 'gone' || this.state === 'leaving') return
     this.cancelTimer()
     const started = this.state !== 'starting'
+    this.retired = true
     this.state = 'leaving'
     if (started) this.#link.retire()
     else this.#link.kill()
@@ -99,12 +156,20 @@ export class PoolWorker {
   }
 
   cancelTimer(): void {
+    if (this.#timer === undefined) return
     clearTimeout(this.#timer)
+    this.#timer = undefined
+  }
+
+  #begin(accepted: Accepted): void {
+    const { invocation, fed } = accepted
+    if (accepted.stopped) this.kill('stopped')
+    for (const bytes of fed.splice(0)) this.#link.send(FEED, invocation.id >>> 0, bytes)
   }
 
   #use(shared: PoolInvocation['shared']): void {
     const known = this.#shared.get(shared.id)
-    if (known === this.#inUse) return
+    if (known !== undefined && known === this.#inUse) return
     const number = known ?? this.#nextShared++
     this.#shared.delete(shared.id)
     this.#shared.set(shared.id, number)
@@ -117,15 +182,16 @@ export class PoolWorker {
     this.#link.send(DROP, dropped, NO_BYTES)
   }
 
-  #onFrame(events: WorkerEvents, type: number, id: number, payload: Uint8Array): void {
+  #onFrame(events: WorkerEvents, type: number, id: number, payload: Uint8Array, direct: unknown): void {
     if (type === READY && this.state === 'starting') {
       this.cancelTimer()
       this.ready = true
       this.state = 'idle'
       return events.onReady(this)
     }
-    if (this.invocation === undefined || this.invocation.id >>> 0 !== id) return
-    if (type === MESSAGE) events.onMessage(this, payload)
-    else if (type === END) events.onEnd(this)
+    const { running } = this
+    if (running === undefined || running.id >>> 0 !== id) return
+    if (type === MESSAGE) events.onMessage(running.id, payload, direct)
+    else if (type === END) events.onEnd(this, payload.byteLength > 0 && payload[0] === RECYCLE[0])
   }
 }

@@ -5,77 +5,86 @@
  * - Every accepted invocation ends in exactly one `onEnd`; its messages come before.
  * - At most `slots` invocations run, and beside them at most `waitingSlots` of those that wait.
  * - An idle worker is used before one is started; a dead one is replaced when there is work for it.
- * - Workers that die before they are ready, three in a row, break the pool: what is queued ends, nothing is started any
- *   more. What runs in healthy workers goes on.
+ * - Only where every slot is taken, up to `prefetch` invocations are given ahead to a busy worker. A death ends what the
+ *   worker ran; what lay ahead had not begun and goes back to the front of the line.
+ * - A pool whose workers cannot start is broken: what is queued ends, what runs in healthy workers goes on.
  * - Waiting work keeps the program alive; idle workers do not.
  */
 import { BrokenExecutorError, ShutdownExecutorError, ValidationError } from '../core/errors.ts'
-import { classifyDeath, deathFacts, describeExit, type PoolDeath } from './death.ts'
+import { classifyDeath, type PoolDeath } from './death.ts'
+import { Dispatch } from './dispatch.ts'
 import { MAX_PAYLOAD_BYTES } from './framing.ts'
-import { type Guardian, startGuardian } from './guardian.ts'
+import type { PoolInvocation } from './invocation.ts'
 import { KeepAlive } from './keep-alive.ts'
-import { type PoolInvocation, PoolWorker, type WorkerEvents } from './pool-worker.ts'
-import type { SpawnProfile, StartWorker, WorkerExit } from './worker-link.ts'
-
-const STARTS_TRIED = 3
-const START_TIMEOUT_MS = 120_000
+import type { PoolWorker, WorkerInfo } from './pool-worker.ts'
+import type { WorkerExit } from './worker-link.ts'
+import { type Broken, type StartOptions, WorkerSet } from './worker-set.ts'
 
 export interface PoolListener {
-  onMessage(invocation: number, bytes: Uint8Array): void
+  onMessage(invocation: number, bytes: Uint8Array, direct?: unknown): void
   onEnd(invocation: number, death?: PoolDeath): void
   onOutput?(text: string, stream: 'stdout' | 'stderr'): void
+  /** A worker is ready. */
+  onWorkerStart?(worker: WorkerInfo): void
+  /** A worker is gone, after the end of what it ran: also one that was idle, let go, or never ready. */
+  onWorkerExit?(worker: WorkerInfo, death: PoolDeath): void
+  /** Nothing more can be started; what was queued has ended. */
+  onBroken?(error: BrokenExecutorError): void
 }
 
-export interface PoolOptions {
+export interface PoolOptions extends StartOptions {
   readonly slots: number
   readonly waitingSlots: number
-  /** The first frame of every worker. */
-  readonly startup: Uint8Array
-  readonly startWorker: StartWorker
+  /** Invocations given ahead to each busy worker. Default 0. */
+  readonly prefetch?: number | undefined
   /** A worker idle for so long leaves. Default: it stays. */
   readonly idleTimeoutMs?: number | undefined
-  /** A worker that is not ready by then counts as dead. Default two minutes. */
-  readonly startTimeoutMs?: number | undefined
 }
 
-interface Queued {
-  readonly invocation: PoolInvocation
-  /** What was sent to it before it ran. */
-  readonly fed: Uint8Array[]
+export interface PoolCounts {
+  /** Those that are there, without those that leave. */
+  readonly workers: number
+  readonly idle: number
+  readonly starting: number
+  /** Accepted and not running: in the line, or ahead in a worker. */
+  readonly queued: number
+  readonly running: number
 }
 
 export class WorkerPool {
   readonly #options: PoolOptions
   readonly #listener: PoolListener
-  readonly #workers = new Set<PoolWorker>()
-  readonly #queue = new Map<number, Queued>()
-  readonly #running = new Map<number, PoolWorker>()
+  readonly #workers: WorkerSet
+  readonly #dispatch: Dispatch
   readonly #keepAlive = new KeepAlive()
-  readonly #events: WorkerEvents
-  #waiting = 0
-  #failedStarts = 0
-  #broken: { readonly message: string; readonly death: PoolDeath } | undefined
-  #guardian: Guardian | undefined
+  #broken: Broken | undefined
+  /** The submit under way, and what it is to throw. */
+  #submitting: { readonly id: number; error?: Error } | undefined
   #closing = false
   #closed: Promise<void> | undefined
 
   constructor(options: PoolOptions, listener: PoolListener) {
     this.#options = options
     this.#listener = listener
-    this.#events = {
+    this.#workers = new WorkerSet(options, {
       onReady: (worker) => this.#onReady(worker),
-      onMessage: (worker, bytes) => this.#listener.onMessage(invocationOf(worker), bytes),
-      onEnd: (worker) => this.#onEnd(worker),
+      onMessage: (id, bytes, direct) => this.#listener.onMessage(id, bytes, direct),
+      onEnd: (worker, recycle) => this.#onEnd(worker, recycle),
       onExit: (worker, exit) => this.#onExit(worker, exit),
       onOutput: (text, stream) => this.#listener.onOutput?.(text, stream),
-    }
+    })
+    this.#dispatch = new Dispatch(options, this.#workers)
   }
 
-  /** Accepts an invocation: it runs at once, or when a slot is free. @throws BrokenExecutorError, ShutdownExecutorError, ValidationError */
+  /**
+   * Accepts an invocation: it runs at once, or when a slot is free.
+   * @throws BrokenExecutorError, ShutdownExecutorError, ValidationError, SerializationError (a direct value that cannot
+   * travel; where it has to wait first, it ends as `unsendable` instead)
+   */
   submit(invocation: PoolInvocation): void {
     if (this.#closing) throw new ShutdownExecutorError('invoke: the workers were shut down')
     if (this.#broken !== undefined) throw new BrokenExecutorError(this.#broken.message)
-    if (this.#queue.has(invocation.id) || this.#running.has(invocation.id)) {
+    if (this.#dispatch.has(invocation.id)) {
       throw new ValidationError(`invoke: id ${invocation.id} is in use by an invocation that has not ended`)
     }
     const largest = Math.max(invocation.payload.byteLength, invocation.shared.bytes.byteLength)
@@ -84,86 +93,91 @@ export class WorkerPool {
         `invoke: payload of ${largest} bytes, at most ${MAX_PAYLOAD_BYTES} can be sent to a worker`,
       )
     }
-    this.#queue.set(invocation.id, { invocation, fed: [] })
+    this.#dispatch.accept(invocation)
+    const submitting: { readonly id: number; error?: Error } = { id: invocation.id }
+    this.#submitting = submitting
     this.#pump()
+    this.#submitting = undefined
+    if (submitting.error !== undefined) throw submitting.error
   }
 
-  /** Feeds a running or queued invocation; dropped when it has ended. */
+  /** Feeds an invocation that has not ended; dropped when it has. */
   send(id: number, bytes: Uint8Array): void {
-    const queued = this.#queue.get(id)
-    if (queued === undefined) this.#running.get(id)?.feed(bytes)
-    else queued.fed.push(bytes)
+    this.#dispatch.feed(id, bytes)
   }
 
-  /** Resolves when it has ended. */
+  /** Resolves when it has ended. One that lies ahead in a worker ends when its turn comes. */
   async stop(id: number): Promise<void> {
-    if (this.#queue.delete(id)) {
+    if (this.#dispatch.withdraw(id)) {
       this.#listener.onEnd(id, { reason: 'stopped' })
       return this.#settle()
     }
-    const worker = this.#running.get(id)
-    if (worker === undefined) return
-    worker.kill('stopped')
-    await worker.gone
+    const worker = this.#dispatch.holder(id)
+    worker?.stop(id)
+    await worker?.gone
   }
 
   /** Starts workers until there are as many as invocations to come, at most one a slot. */
-  warm(memoryMiB?: number, invocations = this.#options.slots): void {
+  warm(memoryMiB?: number, invocations = this.#dispatch.slots): void {
     if (this.#closing || this.#broken !== undefined) return
-    const wanted = Math.min(invocations, this.#options.slots)
-    while (this.#workers.size < wanted) this.#start({ memoryMiB })
+    const wanted = Math.min(invocations, this.#dispatch.slots)
+    for (let present = this.#workers.present; present < wanted; present++) this.#workers.start({ memoryMiB })
   }
 
-  /** Ends what runs and waits until no worker is left. */
-  close(): Promise<void> {
+  /** Changes the slots. Idle workers beyond them leave now, busy ones when they have ended what they have. @throws ValidationError */
+  resize(slots: number): void {
+    if (!Number.isInteger(slots) || slots < 1) {
+      throw new ValidationError(`pool slots: expected a whole number from 1, got ${slots}`)
+    }
+    this.#dispatch.slots = slots
+    for (const worker of this.#workers) if (worker.state === 'idle' && this.#isSurplus()) worker.retire()
+    this.#pump()
+  }
+
+  /** Every worker that is not gone, oldest first. */
+  workers(): readonly WorkerInfo[] {
+    return [...this.#workers].map(({ info }) => info)
+  }
+
+  get counts(): PoolCounts {
+    return {
+      workers: this.#workers.present,
+      idle: this.#workers.count('idle'),
+      starting: this.#workers.count('starting'),
+      queued: this.#dispatch.queued,
+      running: this.#dispatch.running,
+    }
+  }
+
+  /** Ends what runs and waits until no worker is left. `kill`: idle workers too are ended, not let go. Idempotent. */
+  close({ kill = false }: { readonly kill?: boolean } = {}): Promise<void> {
     this.#closed ??= this.#closeAll()
+    if (kill) for (const worker of this.#workers) worker.kill('closed')
     return this.#closed
   }
 
   async #closeAll(): Promise<void> {
     this.#closing = true
     this.#keepAlive.hold()
-    for (const id of [...this.#queue.keys()]) this.#fail(id, { reason: 'closed' })
-    const gone = [...this.#workers].map((worker) => worker.gone)
+    this.#endAll(this.#dispatch.withdrawAll(), { reason: 'closed' })
     for (const worker of this.#workers) {
       if (worker.state === 'busy') worker.kill('closed')
       else worker.retire()
     }
-    await Promise.all(gone)
-    await this.#guardian?.close()
+    await this.#workers.gone()
     this.#keepAlive.release()
-  }
-
-  #fail(id: number, death: PoolDeath): void {
-    this.#queue.delete(id)
-    this.#listener.onEnd(id, death)
   }
 
   #pump(): void {
     if (this.#closing) return
-    const wanted: PoolInvocation[] = []
-    let [free, waitingFree] = [this.#freeSlots(), this.#options.waitingSlots - this.#waiting]
-    for (const queued of this.#queue.values()) {
-      if (free <= 0 && waitingFree <= 0) break
-      const { invocation } = queued
-      const waits = this.#isWaiting(invocation)
-      if ((waits ? waitingFree : free) <= 0) continue
-      if (waits) waitingFree -= 1
-      else free -= 1
-      const idle = this.#find('idle', invocation.memoryMiB)
-      if (idle === undefined) wanted.push(invocation)
-      else this.#dispatch(idle, queued)
-    }
-    this.#startFor(wanted)
+    const { wanted, refused } = this.#dispatch.handOut()
+    if (wanted.length > 0) this.#startFor(wanted)
     this.#settle()
-  }
-
-  #dispatch(worker: PoolWorker, { invocation, fed }: Queued): void {
-    this.#queue.delete(invocation.id)
-    this.#running.set(invocation.id, worker)
-    if (this.#isWaiting(invocation)) this.#waiting += 1
-    worker.invoke(invocation)
-    for (const bytes of fed) worker.feed(bytes)
+    for (const { id, error } of refused) {
+      if (this.#submitting?.id === id) this.#submitting.error = error
+      else this.#listener.onEnd(id, { reason: 'unsendable', error })
+    }
+    if (refused.length > 0) this.#pump()
   }
 
   #startFor(wanted: readonly PoolInvocation[]): void {
@@ -171,110 +185,83 @@ export class WorkerPool {
     for (const { memoryMiB } of wanted) {
       const coming = starting.findIndex((worker) => worker.profile.memoryMiB === memoryMiB)
       if (coming >= 0) starting.splice(coming, 1)
-      else if (this.#makeRoom(memoryMiB)) this.#start({ memoryMiB })
+      else if (this.#makeRoom(memoryMiB)) this.#workers.start({ memoryMiB })
     }
   }
 
   /** False when every place is taken by a worker that runs or starts: its next change pumps again. */
   #makeRoom(memoryMiB: number | undefined): boolean {
-    let present = 0
-    for (const worker of this.#workers) if (worker.state !== 'leaving') present += 1
-    if (present < this.#options.slots + this.#options.waitingSlots) return true
+    if (this.#workers.present < this.#places) return true
     const other = [...this.#workers].find((w) => w.state === 'idle' && w.profile.memoryMiB !== memoryMiB)
     other?.retire()
     return other !== undefined
   }
 
-  #start(profile: SpawnProfile): void {
-    const worker = new PoolWorker(this.#options.startWorker, profile, this.#options.startup, this.#events)
-    this.#workers.add(worker)
-    worker.after(this.#options.startTimeoutMs ?? START_TIMEOUT_MS, () => worker.kill(undefined))
+  get #places(): number {
+    return this.#dispatch.slots + this.#options.waitingSlots
+  }
+
+  #isSurplus(): boolean {
+    return this.#workers.present > this.#places
   }
 
   #onReady(worker: PoolWorker): void {
-    this.#failedStarts = 0
-    if (worker.pid !== undefined) {
-      this.#guardian ??= startGuardian(() => this.#busyPids())
-      this.#guardian.watch(worker.pid)
-    }
+    this.#workers.started()
+    this.#listener.onWorkerStart?.(worker.info)
     this.#becameIdle(worker)
-  }
-
-  #onEnd(worker: PoolWorker): void {
-    const id = this.#release(worker)
-    // a worker that was told to stop is being killed: its next invocation would die with it
-    worker.state = worker.ended === undefined ? 'idle' : 'leaving'
-    if (worker.ended === undefined) this.#setIdleTimer(worker)
-    this.#listener.onEnd(id)
     this.#pump()
   }
 
-  #busyPids(): number[] {
-    return [...this.#running.values()].flatMap(({ pid }) => (pid === undefined ? [] : [pid]))
+  #onEnd(worker: PoolWorker, recycle: boolean): void {
+    const stopped = recycle ? this.#dispatch.takeBack(worker) : []
+    const { invocation } = this.#dispatch.release(worker)
+    if (recycle) worker.retire()
+    else if (worker.running === undefined) this.#becameIdle(worker)
+    this.#listener.onEnd(invocation.id)
+    this.#endAll(stopped, { reason: 'stopped' })
+    this.#pump()
   }
 
   #becameIdle(worker: PoolWorker): void {
-    this.#setIdleTimer(worker)
-    this.#pump()
-  }
-
-  #setIdleTimer(worker: PoolWorker): void {
+    // one that was told to stop is being killed: its next invocation would die with it
+    worker.state = worker.ended === undefined ? 'idle' : 'leaving'
+    if (worker.ended !== undefined) return
+    if (this.#isSurplus()) return worker.retire()
     const { idleTimeoutMs } = this.#options
-    if (idleTimeoutMs !== undefined && Number.isFinite(idleTimeoutMs))
+    if (idleTimeoutMs !== undefined && Number.isFinite(idleTimeoutMs)) {
       worker.after(idleTimeoutMs, () => worker.retire())
+    }
   }
 
   #onExit(worker: PoolWorker, exit: WorkerExit): void {
-    this.#workers.delete(worker)
-    if (worker.pid !== undefined) this.#guardian?.forget(worker.pid)
-    if (worker.invocation !== undefined) {
-      const memoryMiB = worker.profile.memoryMiB
-      this.#listener.onEnd(this.#release(worker), classifyDeath(exit, { ended: worker.ended, memoryMiB }))
-    } else if (!worker.ready && !this.#closing) {
-      this.#startFailed(exit)
-    }
+    const stopped = this.#dispatch.takeBack(worker)
+    const accepted = worker.running === undefined ? undefined : this.#dispatch.release(worker)
+    // a stop that came too late for its own invocation took the next one with it
+    const ended = worker.ended === 'stopped' && accepted?.stopped === false ? undefined : worker.ended
+    const letGo = worker.retired ? 'closed' : undefined
+    const death = classifyDeath(exit, { ended: ended ?? letGo, memoryMiB: worker.profile.memoryMiB })
+    const broken = this.#workers.remove(worker, exit)
+    if (accepted !== undefined) this.#listener.onEnd(accepted.invocation.id, death)
+    this.#endAll(stopped, { reason: 'stopped' })
+    this.#listener.onWorkerExit?.(worker.info, death)
+    if (this.#closing) return this.#endAll(this.#dispatch.withdrawAll(), { reason: 'closed' })
+    if (broken !== undefined) this.#break(broken)
+    else if (this.#broken !== undefined) this.#endAll(this.#dispatch.withdrawAll(), this.#broken.death)
     this.#pump()
   }
 
-  #startFailed(exit: WorkerExit): void {
-    this.#failedStarts += 1
-    if (this.#failedStarts < STARTS_TRIED) return
-    const death: PoolDeath = { reason: 'neverStarted', ...deathFacts(exit) }
-    const said = exit.stderrTail.trim()
-    const message = `workers cannot start (${STARTS_TRIED} tries in a row, the last ended with ${describeExit(exit)})`
-    this.#broken = { message: said === '' ? message : `${message}:\n${said}`, death }
-    for (const id of [...this.#queue.keys()]) this.#fail(id, death)
+  #break(broken: Broken): void {
+    const first = this.#broken === undefined
+    this.#broken ??= broken
+    this.#endAll(this.#dispatch.withdrawAll(), this.#broken.death)
+    if (first) this.#listener.onBroken?.(new BrokenExecutorError(broken.message))
   }
 
-  #release(worker: PoolWorker): number {
-    const invocation = worker.invocation as PoolInvocation
-    worker.invocation = undefined
-    this.#running.delete(invocation.id)
-    if (this.#isWaiting(invocation)) this.#waiting -= 1
-    return invocation.id
-  }
-
-  /** Only where there are slots for waiting; elsewhere it takes an ordinary one. */
-  #isWaiting(invocation: PoolInvocation): boolean {
-    return invocation.waits === true && this.#options.waitingSlots > 0
-  }
-
-  #freeSlots(): number {
-    return this.#options.slots - (this.#running.size - this.#waiting)
-  }
-
-  #find(state: PoolWorker['state'], memoryMiB: number | undefined): PoolWorker | undefined {
-    for (const worker of this.#workers) {
-      if (worker.state === state && worker.profile.memoryMiB === memoryMiB) return worker
-    }
-    return undefined
+  #endAll(ids: readonly number[], death: PoolDeath): void {
+    for (const id of ids) this.#listener.onEnd(id, death)
   }
 
   #settle(): void {
-    this.#keepAlive.set(this.#queue.size + this.#running.size > 0)
+    this.#keepAlive.set(this.#dispatch.queued + this.#dispatch.running > 0)
   }
-}
-
-function invocationOf(worker: PoolWorker): number {
-  return (worker.invocation as PoolInvocation).id
 }

@@ -6,14 +6,15 @@
  * the end of 4 before `onExit`. It leads a process group of its own: a kill takes what it started with it.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createRequire } from 'node:module'
 import type { Readable, Writable } from 'node:stream'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { fileURLToPath } from 'node:url'
+import { ValidationError } from '../core/errors.ts'
 import { encodeFrame, FrameDecoder } from './framing.ts'
 import { killGroup } from './process-group.ts'
 import { CHANNEL_IN, CHANNEL_OUT } from './protocol.ts'
-import { inheritedEnv, inheritedFlags, loaderFlags } from './spawn-options.ts'
-import type { LinkEvents, SpawnProfile, StartWorker, WorkerLink } from './worker-link.ts'
+import { inheritedFlags, loaderFlags, tsxLoader } from './spawn-options.ts'
+import { workerEnv } from './worker-env.ts'
+import type { Direct, LinkEvents, SpawnProfile, StartWorker, WorkerLink } from './worker-link.ts'
 
 const STDERR_TAIL = 8_192
 
@@ -28,19 +29,17 @@ export interface WorkerProgram {
   readonly entry: URL
   /** Added to the environment that workers inherit. */
   readonly env?: Readonly<Record<string, string>> | undefined
+  /** How many share the machine; each is told its part of the processors. Default: one a processor. */
+  readonly workers?: number | undefined
 }
 
-/** Starts processes of one program. Never throws: a failure to start is an exit. */
+/** Starts processes of one program; a failure to start is an exit. @throws RecursionError, ValidationError */
 export function processStarter(program: WorkerProgram): StartWorker {
   const inherited = inheritedFlags(process.execArgv)
-  const env = inheritedEnv(process.env, program.env)
+  const env = workerEnv(program)
   const options = [env.NODE_OPTIONS ?? '', ...inherited]
   const flags = [...inherited, ...loaderFlags(program.entry, options, tsxLoader)]
   return (profile, events) => new ProcessLink(spawnWorker(program.entry, flags, env, profile), events)
-}
-
-function tsxLoader(): string {
-  return pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
 }
 
 function spawnWorker(entry: URL, flags: readonly string[], env: Record<string, string>, profile: SpawnProfile) {
@@ -83,7 +82,10 @@ class ProcessLink implements WorkerLink {
     for (const stream of child.stdio) unrefHandle(stream)
   }
 
-  send(type: number, id: number, payload: Uint8Array): void {
+  send(type: number, id: number, payload: Uint8Array, direct?: Direct): void {
+    if (direct !== undefined) {
+      throw new ValidationError('invoke: a value can be moved to a worker thread only; this worker is a process')
+    }
     if (!this.#channelOpen || this.#input.destroyed || this.#input.writableEnded) return
     if (!this.#corked) {
       this.#corked = true

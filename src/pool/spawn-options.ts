@@ -1,8 +1,11 @@
 /**
- * How a worker process is started: pure functions from this process's flags and environment to the worker's.
+ * How a worker is started: pure functions from this process's flags and environment to the worker's.
  * Loaders are inherited (a worker must read the modules its driver reads); what debugs, measures, watches or replaces
  * the driver's own program is not.
  */
+import { createRequire } from 'node:module'
+import { pathToFileURL } from 'node:url'
+
 const DROPPED = /^--(inspect|test|cpu-prof|heap-prof|input-type|watch|debug-port|(eval|print|check|interactive)(=|$))/
 
 /** Flags whose value is the next argument when it is not joined by `=`. */
@@ -58,10 +61,39 @@ export function inheritedEnv(
   return { ...kept, ...added }
 }
 
+const TYPESCRIPT = /\.[cm]?ts$/
+
 /** Flags that make Node read TypeScript, when the entry is TypeScript and no inherited flag does so already. */
 export function loaderFlags(entry: URL, inherited: readonly string[], tsxLoader: () => string): string[] {
-  if (!/\.[cm]?ts$/.test(entry.pathname)) return []
+  if (!TYPESCRIPT.test(entry.pathname)) return []
   return inherited.some((flag) => /\btsx\b/.test(flag)) ? [] : ['--import', tsxLoader()]
+}
+
+/** What Node is told to import to read TypeScript. @throws when tsx is not installed */
+export function tsxLoader(): string {
+  return pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
+}
+
+/**
+ * What a thread is started with: the entry itself, or, for TypeScript, a module that loads it through tsx. Flags do not
+ * do that: in threads, Node 20 does not apply what `--import` registers.
+ */
+export function threadEntry(entry: URL): URL {
+  if (!TYPESCRIPT.test(entry.pathname)) return entry
+  const code = `import { createRequire } from 'node:module'
+import { pathToFileURL } from 'node:url'
+const require = createRequire(${JSON.stringify(import.meta.url)})
+const api = require('tsx/package.json').exports['./esm/api'].import.default
+const { register } = await import(new URL(api, pathToFileURL(require.resolve('tsx/package.json'))))
+register()
+await import(${JSON.stringify(entry.href)})`
+  return new URL(`data:text/javascript,${encodeURIComponent(code)}`)
+}
+
+/** Without the flags that Node, in its error, says a thread cannot have: they hold for the whole process. */
+export function withoutRefused(flags: readonly string[], message: string): string[] {
+  const refused = new Set(message.slice(message.indexOf(': ') + 2).split(', '))
+  return flags.filter((flag) => !refused.has(flag))
 }
 
 /** NODE_OPTIONS splits at spaces outside double quotes; quoting is kept, so that what stays can be joined again. */

@@ -1,7 +1,7 @@
 /**
- * A worker process: takes what its pool sends and runs it. One invocation at a time, as the pool promises.
+ * A worker, process or thread: takes what its pool sends and runs it. One invocation at a time, as the pool promises.
  *
- * An error nobody caught (thrown from a timer, a rejection without a handler) fails the call that runs; the process is
+ * An error nobody caught (thrown from a timer, a rejection without a handler) fails the call that runs; the worker is
  * then in no state to run another, and leaves.
  */
 import { DROP, END, FEED, INVOKE, MESSAGE, NO_BYTES, READY, SHARED, START, USE } from '../pool/protocol.ts'
@@ -36,7 +36,11 @@ export function serveWorker(compose: (startup: WorkerStartup) => WorkerServices)
 
   async function invoke(id: number, payload: Uint8Array): Promise<void> {
     if (services === undefined || job === undefined) throw new Error('an invocation came before what it needs')
-    run = new InvocationRun(job, services, (bytes) => parent.send(MESSAGE, id, bytes))
+    run = new InvocationRun(job, services, (bytes) => {
+      parent.send(MESSAGE, id, bytes)
+      // a call's time-out counts from its start: the driver must hear of it while the call keeps this worker busy
+      parent.flush()
+    })
     await run.run(payload)
     run = undefined
     parent.send(END, id, NO_BYTES)

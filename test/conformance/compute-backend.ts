@@ -13,8 +13,12 @@ export interface ComputeUnderTest {
   readonly startup: Uint8Array
 }
 
-/** `create` gives a backend whose workers run compute-program.ts. */
-export function testComputeBackend(name: string, create: (options: ComputeUnderTest) => ComputeBackend): void {
+/** `create` gives a backend whose workers run compute-program.ts. A signal to a thread would end the tests. */
+export function testComputeBackend(
+  name: string,
+  create: (options: ComputeUnderTest) => ComputeBackend,
+  workers: 'processes' | 'threads' = 'processes',
+): void {
   describe(`compute backend ${name}`, () => {
     const open: Driver[] = []
     const drive = (options: Partial<ComputeUnderTest> = {}) => {
@@ -31,7 +35,7 @@ export function testComputeBackend(name: string, create: (options: ComputeUnderT
     testClosing(drive)
     const probe = create({ slots: 1, waitingSlots: 0, startup: Buffer.from('') })
     if (probe.capabilities.stopsRunning) testStops(drive)
-    if (probe.reach !== 'process') testDeaths(drive)
+    if (probe.reach !== 'process') testDeaths(drive, DEATHS[workers])
     if (probe.reach !== 'process') testStart(drive)
   })
 }
@@ -156,7 +160,13 @@ function testStops(drive: Drive): void {
   })
 }
 
-const DEATHS: readonly { command: Command; memoryMiB?: number; expected: Partial<InvocationDeath> }[] = [
+interface Death {
+  readonly command: Command
+  readonly memoryMiB?: number
+  readonly expected: object
+}
+
+const PROCESS_DEATHS: readonly Death[] = [
   { command: { do: 'exit', n: 42 }, expected: { reason: 'exited', exitCode: 42 } },
   { command: { do: 'exit', n: 0 }, expected: { reason: 'exited', exitCode: 0 } },
   { command: { do: 'signal' }, expected: { reason: 'exited', signal: 'SIGKILL' } },
@@ -164,8 +174,17 @@ const DEATHS: readonly { command: Command; memoryMiB?: number; expected: Partial
   { command: { do: 'exhaust' }, memoryMiB: 64, expected: { reason: 'outOfMemory', memoryLimitMiB: 64 } },
 ]
 
-function testDeaths(drive: Drive): void {
-  it.each(DEATHS)(
+const THREAD_DEATHS: readonly Death[] = [
+  { command: { do: 'exit', n: 42 }, expected: { reason: 'exited', exitCode: 42 } },
+  { command: { do: 'exit', n: 0 }, expected: { reason: 'exited', exitCode: 0 } },
+  { command: { do: 'abort' }, expected: { reason: 'exited', error: { code: 'ERR_WORKER_UNSUPPORTED_OPERATION' } } },
+  { command: { do: 'exhaust' }, memoryMiB: 64, expected: { reason: 'outOfMemory', memoryLimitMiB: 64 } },
+]
+
+const DEATHS = { processes: PROCESS_DEATHS, threads: THREAD_DEATHS }
+
+function testDeaths(drive: Drive, deaths: readonly Death[]): void {
+  it.each(deaths)(
     'a death by $command.do ($command.n) ends only its own invocation, with how it died',
     async (death) => {
       const driver = drive()

@@ -1,4 +1,4 @@
-/** A worker process that runs compute-program.ts over the pool's own channel. */
+/** A worker, process or thread, that runs compute-program.ts over the pool's own channel. */
 import { DROP, END, FEED, INVOKE, MESSAGE, NO_BYTES, READY, SHARED, START, USE } from '../../src/pool/protocol.ts'
 import { connectToParent } from '../../src/pool/worker-side.ts'
 import { performCommand } from './compute-program.ts'
@@ -36,7 +36,10 @@ async function invoke(id: number, payload: Uint8Array): Promise<void> {
   onFeed = undefined
   early = []
   await performCommand(inUse, payload, {
-    report: (bytes) => parent.send(MESSAGE, id, bytes),
+    report: (bytes) => {
+      parent.send(MESSAGE, id, bytes)
+      parent.flush()
+    },
     onFeed: (handler) => {
       onFeed = handler
       for (const bytes of early.splice(0)) handler(bytes)

@@ -25,9 +25,9 @@ describe('cpu count', () => {
   })
 
   it('is never more than the environment allows, and at least 1', () => {
-    expect(cpuCount({ QUERN_MAX_CPU_COUNT: '1' })).toBe(1)
-    expect(cpuCount({})).toBeGreaterThanOrEqual(1)
-    expect(cpuCount({ QUERN_MAX_CPU_COUNT: '100000' })).toBeLessThanOrEqual(availableParallelism())
+    expect(cpuCount({ env: { QUERN_MAX_CPU_COUNT: '1' } })).toBe(1)
+    expect(cpuCount({ env: {} })).toBeGreaterThanOrEqual(1)
+    expect(cpuCount({ env: { QUERN_MAX_CPU_COUNT: '100000' } })).toBeLessThanOrEqual(availableParallelism())
   })
 
   it.each(['0', '-2', '1.5', 'two'])('refuses QUERN_MAX_CPU_COUNT=%s', (value) => {

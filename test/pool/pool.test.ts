@@ -1,52 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { PoolDeath } from '../../src/pool/death.ts'
+import type { PoolInvocation } from '../../src/pool/invocation.ts'
 import { type PoolOptions, WorkerPool } from '../../src/pool/pool.ts'
-import type { PoolInvocation } from '../../src/pool/pool-worker.ts'
-import { DROP, END, FEED, INVOKE, MESSAGE, NO_BYTES, READY, SHARED, START, USE } from '../../src/pool/protocol.ts'
-import type { LinkEvents, SpawnProfile, WorkerExit, WorkerLink } from '../../src/pool/worker-link.ts'
-
-/** A worker made of nothing: the test plays its part. */
-class FakeWorker implements WorkerLink {
-  readonly pid = undefined
-  readonly profile: SpawnProfile
-  readonly events: LinkEvents
-  readonly sent: { type: number; id: number }[] = []
-  killed = 0
-  retired = 0
-
-  constructor(profile: SpawnProfile, events: LinkEvents) {
-    this.profile = profile
-    this.events = events
-  }
-
-  send(type: number, id: number): void {
-    this.sent.push({ type, id })
-  }
-
-  kill(): void {
-    this.killed += 1
-  }
-
-  retire(): void {
-    this.retired += 1
-  }
-
-  ready(): void {
-    this.events.onFrame(READY, 0, NO_BYTES)
-  }
-
-  end(id: number): void {
-    this.events.onFrame(END, id, NO_BYTES)
-  }
-
-  exit(exit: Partial<WorkerExit> = {}): void {
-    this.events.onExit({ stderrTail: '', ...exit })
-  }
-
-  get invoked(): number[] {
-    return this.sent.filter(({ type }) => type === INVOKE).map(({ id }) => id)
-  }
-}
+import { DROP, FEED, INVOKE, MESSAGE, NO_BYTES, SHARED, START, USE } from '../../src/pool/protocol.ts'
+import type { LinkEvents, SpawnProfile } from '../../src/pool/worker-link.ts'
+import { FakeWorker } from '../support/fake-worker.ts'
 
 let workers: FakeWorker[]
 let told: string[]

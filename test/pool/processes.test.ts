@@ -39,11 +39,11 @@ describe.runIf(process.platform === 'linux')('worker processes (needs Linux: /pr
     await untilGone(pids[0] as number)
   })
 
-  it('do not outlive a driver that was killed, busy as they are, nor does what they started', async () => {
+  it('do not outlive a driver that was killed as soon as they were busy, nor does what they started', async () => {
     const pids: number[] = []
     await drive('killed-busy', (line, kill) => {
-      if (line === 'guarded') kill()
-      else pids.push(Number(line))
+      pids.push(Number(line))
+      if (pids.length === 2) kill()
     })
     expect(pids.length).toBe(2)
     await Promise.all(pids.map(untilGone))
@@ -56,9 +56,18 @@ describe.runIf(process.platform === 'linux')('worker processes (needs Linux: /pr
   })
 })
 
-describe('a worker that cannot be', () => {
-  it('for lack of its file breaks the pool with what node said', async () => {
+describe('worker threads', () => {
+  it.each(['threads-idle', 'threads-exit-busy'])('do not keep a program that is over: %s', async (mode) => {
+    const pids: number[] = []
+    expect(await drive(mode, (line) => pids.push(Number(line)))).toBe(0)
+    expect(pids.length).toBe(1)
+  })
+})
+
+describe.each(['processes', 'threads'] as const)('%s that cannot be', (workers) => {
+  it('for lack of their file break the pool with what node said', async () => {
     const compute = createLocalhostCompute({
+      workers,
       slots: 2,
       waitingSlots: 0,
       workerEntry: new URL('../support/there-is-no-such-worker.js', import.meta.url),
