@@ -7,6 +7,7 @@ import type { Composition } from '../backends.ts'
 import type { CallSettings, MapSettings } from '../config/options.ts'
 import { CancelledError, CoverageError, ShutdownExecutorError } from '../core/errors.ts'
 import { type JobKind, jobId, jobKey } from '../core/ids.ts'
+import { shippingFunctions } from '../functions/capture.ts'
 import { encodeValue } from '../functions/codec.ts'
 import type { ShippedFunction } from '../functions/shipped.ts'
 import type { ExecutorListener } from '../job/events.ts'
@@ -26,7 +27,7 @@ export interface Source {
 
 export interface Submission {
   readonly run: JobRun
-  readonly shipped: ShippedFunction | Promise<ShippedFunction>
+  readonly shipped: ShippedFunction
   readonly settings: CallSettings & Pick<MapSettings, 'chunksize' | 'failFast'>
   readonly extraArgs: readonly unknown[]
   /** Set where a reduce is a Reducer that folds: whether its order is free. */
@@ -137,17 +138,16 @@ export class Engine {
     signal: AbortSignal,
   ): Promise<void> {
     const runtime = this.#start()
-    const [mapFn, reduceFn] = await Promise.all([map.shipped, reduce?.shipped])
     const inputs = await this.#read(source, runtime, signal)
     signal.throwIfAborted()
     map.run.launch({
       scheduler: this.#schedulerJob(map, inputs.count),
-      shared: this.#shared(map, mapFn, inputs.plan),
+      shared: this.#shared(map, inputs.plan),
       plan: inputs.plan,
       pinOf: inputs.pinOf,
       inputOf: inputs.inputOf,
     })
-    if (reduce === undefined || reduceFn === undefined) return runtime.loop.submit([map.run])
+    if (reduce === undefined) return runtime.loop.submit([map.run])
     const groups = groupsOf(inputs.plan?.partitions, inputs.count, reduce.byKey)
     const billed = runtime.compute.capabilities.idleCost === 'billed'
     const reduces: ReduceSpec = {
@@ -158,7 +158,7 @@ export class Engine {
     }
     reduce.run.launch({
       scheduler: { ...this.#schedulerJob(reduce, groups.length), reduces },
-      shared: this.#shared(reduce, reduceFn, undefined),
+      shared: this.#shared(reduce, undefined),
       inputOf: (call) => ({ type: 'results', count: groups[call]?.maps.length ?? 0, object: groups[call]?.object }),
     })
     runtime.loop.submit([map.run, reduce.run])
@@ -171,7 +171,7 @@ export class Engine {
     return planInputs(plan, resolve, runtime.compute.reach, signal)
   }
 
-  #shared({ run, settings, extraArgs, folds }: Submission, fn: ShippedFunction, plan: Plan | undefined) {
+  #shared({ run, shipped, settings, extraArgs, folds }: Submission, plan: Plan | undefined) {
     const { config } = this.#composition
     const bytes = encodeJob(
       {
@@ -179,13 +179,13 @@ export class Engine {
         executorId: this.executorId,
         jobId: run.id,
         kind: run.spec.kind,
-        fn,
+        fn: shipped,
         extraEnv: settings.extraEnv ?? {},
         read: plan?.options,
         storage: { backend: config.storage, bucket: config.storageBucket ?? '' },
         reducer: folds !== undefined,
       },
-      encodeValue(extraArgs, 'extraArgs'),
+      encodeValue(extraArgs, 'extraArgs', shippingFunctions),
     )
     return { id: jobKey(this.executorId, run.id), bytes }
   }

@@ -10,6 +10,7 @@ import type { ByteRange } from '../core/bytes.ts'
 import type { CloudObject } from '../core/cloud-object.ts'
 import { mapConcurrent } from '../core/concurrency.ts'
 import { ConfigError, ValidationError } from '../core/errors.ts'
+import { shippingFunctions } from '../functions/capture.ts'
 import { encodeValue } from '../functions/codec.ts'
 import type { CallInput } from '../job/messages.ts'
 import type { BackendResolver, Pin, Reach } from '../storage/backend.ts'
@@ -52,12 +53,15 @@ export async function itemInputs(
   for await (const item of items) {
     list.push(item)
     if (limitBytes === Number.POSITIVE_INFINITY) continue
-    bytes += encodeValue(item, `item ${list.length - 1}`).byteLength
+    bytes += encodeValue(item, `item ${list.length - 1}`, shippingFunctions).byteLength
     if (bytes > limitBytes) {
       throw new ValidationError(`the items are larger than data_limit: expected at most ${limitBytes} bytes in all`)
     }
   }
-  return { count: list.length, inputOf: (call) => ({ type: 'item', value: encodeValue(list[call], 'item') }) }
+  return {
+    count: list.length,
+    inputOf: (call) => ({ type: 'item', value: encodeValue(list[call], 'item', shippingFunctions) }),
+  }
 }
 
 /** Selects and plans. @throws NotFoundError, ValidationError, ConfigError as selecting and planning do */

@@ -1,7 +1,7 @@
-/** How a Reducer travels: by reference, or method by method when its methods close over nothing. */
+/** How a Reducer travels: by reference, or method by method, each with what it closes over. */
 import { ValidationError } from '../core/errors.ts'
 import { captureFunction, describe, shippedModule } from './capture.ts'
-import { referenceOf, type ShippedArgument, type ShippedFunction, type ShippedMethods } from './shipped.ts'
+import { referenceOf, type ShippedArgument, type ShippedFunction } from './shipped.ts'
 
 const METHODS = ['initial', 'add', 'merge', 'finish'] as const
 
@@ -11,7 +11,7 @@ const METHODS = ['initial', 'add', 'merge', 'finish'] as const
  * @throws ValidationError when it lacks a method
  * @throws SerializationError when a method can travel neither way
  */
-export function captureReducer(reducer: object, what: string): ShippedFunction | Promise<ShippedFunction> {
+export function captureReducer(reducer: object, what: string): ShippedFunction {
   const reference = referenceOf(reducer)
   if (reference === undefined) return captureMethods(reducer, what)
   const shipped = shippedModule({ url: reference.url, export: reference.export }, what)
@@ -19,10 +19,10 @@ export function captureReducer(reducer: object, what: string): ShippedFunction |
   const args = reference.args.map((argument, i) =>
     captureArgument(argument, `${what}: argument ${i + 1} of ${reference.export}()`),
   )
-  return whenAll(args, (ready) => ({ ...shipped, args: ready }))
+  return { ...shipped, args }
 }
 
-function captureMethods(reducer: object, what: string): ShippedFunction | Promise<ShippedFunction> {
+function captureMethods(reducer: object, what: string): ShippedFunction {
   const methods = reducer as Record<string, unknown>
   for (const name of METHODS) {
     if (typeof methods[name] === 'function') continue
@@ -30,12 +30,10 @@ function captureMethods(reducer: object, what: string): ShippedFunction | Promis
       `${what}: expected a reducer with initial, add, merge and finish; '${name}' is ${describe(methods[name])}`,
     )
   }
-  const parts = METHODS.map((name) => captureFunction(methods[name], `${what}: method ${name}()`))
-  return whenAll(parts, (ready) => {
-    const [initial, add, merge, finish] = ready as [ShippedFunction, ShippedFunction, ShippedFunction, ShippedFunction]
-    const shipped: ShippedMethods = { initial, add, merge, finish }
-    return { kind: 'object', methods: shipped, commutative: methods.commutative === true }
-  })
+  const [initial, add, merge, finish] = METHODS.map((name) =>
+    captureFunction(methods[name], `${what}: method ${name}()`),
+  ) as [ShippedFunction, ShippedFunction, ShippedFunction, ShippedFunction]
+  return { kind: 'object', methods: { initial, add, merge, finish }, commutative: methods.commutative === true }
 }
 
 /** Functions and reducers among the arguments of a built-in travel too; the rest is JSON. */
@@ -45,15 +43,6 @@ function captureArgument(argument: unknown, what: string): unknown {
   return isReducer ? wrapped(captureReducer(argument, what)) : argument
 }
 
-function wrapped(shipped: ShippedFunction | Promise<ShippedFunction>): ShippedArgument | Promise<ShippedArgument> {
-  return shipped instanceof Promise ? shipped.then(($fn) => ({ $fn })) : { $fn: shipped }
-}
-
-/** `finish` of the parts, at once when all are there. */
-function whenAll<T>(
-  parts: readonly (T | Promise<T>)[],
-  finish: (parts: T[]) => ShippedFunction,
-): ShippedFunction | Promise<ShippedFunction> {
-  if (parts.some((part) => part instanceof Promise)) return Promise.all(parts).then(finish)
-  return finish(parts as T[])
+function wrapped($fn: ShippedFunction): ShippedArgument {
+  return { $fn }
 }

@@ -1,46 +1,71 @@
 /**
- * Decides, where the user hands over a function, how it travels: by reference to the module that exports it, or by its
- * text when it closes over nothing. What can do neither is refused here, by name, never in a worker.
+ * Decides, where the user hands over a function, how it travels: by reference to the module that exports it, by its text
+ * alone when it closes over nothing, or by value with what it closes over. What can do none of these is refused here, by
+ * name, never in a worker. Synchronous: what it captures is what there is when it is called.
  *
  * The program's own entry module is never referred to: a worker that loads it would run the program again.
  */
-import { realpathSync } from 'node:fs'
-import { pathToFileURL } from 'node:url'
 import { SerializationError, ValidationError } from '../core/errors.ts'
-import { type FunctionOrigin, functionOrigin } from './function-origin.ts'
-import { analyseFunctionText } from './function-text.ts'
+import { captureClosure, ENTRY_FIX } from './closure.ts'
+import { isEntryModule } from './entry-module.ts'
+import { rememberClosed } from './function-origin.ts'
+import { analyseFunctionText, type FunctionText } from './function-text.ts'
+import { nameOf, Refusal, refused } from './refusal.ts'
+import { hidesGlobal } from './resolve-names.ts'
+import { inspectFunction } from './scopes.ts'
 import { referenceOf, type ShippedFunction, type ShippedReducer } from './shipped.ts'
+import { applyEdits } from './text-edits.ts'
+import { isWorkerGlobal } from './worker-globals.ts'
 
-// a cache: functions do not change, so the second capture is the first one's answer
+// a cache: references and texts that close over nothing do not change, so the second capture is the first one's answer
 const captured = new WeakMap<object, ShippedFunction>()
 
+/** Names that nobody gives to anything else: a text that uses no others cannot mean an import or variable. */
+const PLAIN = new Set([
+  'undefined',
+  'NaN',
+  'Infinity',
+  'globalThis',
+  'Object',
+  'Array',
+  'Math',
+  'JSON',
+  'Number',
+  'String',
+  '__name',
+])
+
 /**
- * The form in which `fn` travels. `what` names the option in messages: `mapReduce map function`.
- *
- * At once for references and closed text; a promise where a module has to be looked into.
+ * The form in which `fn` travels. `what` names the option in messages: `mapReduce map function`. Values it closes over
+ * are copied now.
  *
  * @throws ValidationError when it is no function
- * @throws SerializationError naming what it uses from outside, where it is defined and what to do
+ * @throws SerializationError with the way to what cannot travel, where it is, and what to do
  */
-export function captureFunction(fn: unknown, what: string): ShippedFunction | Promise<ShippedFunction> {
+export function captureFunction(fn: unknown, what: string): ShippedFunction {
   if (typeof fn !== 'function') throw new ValidationError(`${what}: expected a function, got ${describe(fn)}`)
   const known = captured.get(fn)
   if (known !== undefined) return known
   const reference = referenceOf(fn)
   if (reference !== undefined) return remember(fn, shippedModule(reference, what))
-  const name = fn.name === '' ? 'anonymous' : fn.name
-  const text = analyseFunctionText(Function.prototype.toString.call(fn))
-  if ('reason' in text) throw new SerializationError(`${what} '${name}' cannot travel to a worker: ${text.reason}`)
-  if (text.obstacles.length === 0) return remember(fn, { kind: 'text', text: text.expression, name })
-  return captureTied(fn, text.obstacles, `${what} '${name}'`)
+  try {
+    return capture(fn)
+  } catch (problem) {
+    if (!(problem instanceof Refusal)) throw problem
+    throw refused(`${what} '${nameOf(fn)}'`, problem)
+  }
+}
+
+/** How functions inside values travel, for `encodeValue`. @throws as captureFunction does, with the path of the function */
+export const shippingFunctions = {
+  encodeFunction: (fn: object, path: string): ShippedFunction => captureFunction(fn, path),
 }
 
 /** A reference as it travels. @throws SerializationError when it is to the entry module */
 export function shippedModule(reference: ShippedReducer, what: string): ShippedFunction {
   if (isEntryModule(reference.url)) {
     throw new SerializationError(
-      `${what}: refers to the program's entry module ${reference.url}, which a worker would run again; ` +
-        'move the function to a module of its own and export it',
+      `${what}: refers to the program's entry module ${reference.url}, which a worker would run again; ${ENTRY_FIX}`,
     )
   }
   return { kind: 'module', ...reference }
@@ -56,65 +81,35 @@ export function describe(value: unknown): string {
   return typeof name === 'string' && name !== 'Object' && name !== '' ? `an instance of ${name}` : 'an object'
 }
 
-/** A function whose text alone is not enough. */
-function captureTied(fn: object, obstacles: readonly string[], who: string): Promise<ShippedFunction> {
-  const origin = functionOrigin(fn)
-  const refusal = (cause?: unknown) =>
-    new SerializationError(refusalText(who, obstacles, origin), cause ? { cause } : {})
-  if (origin === undefined || isEntryModule(origin.url)) throw refusal()
-  return exportOf(fn, origin.url).then(
-    (path) => {
-      if (path === undefined) throw refusal()
-      return remember(fn, { kind: 'module', url: origin.url, export: path })
-    },
-    (cause) => {
-      throw refusal(cause)
-    },
-  )
+function capture(fn: object): ShippedFunction {
+  const text = Function.prototype.toString.call(fn)
+  const analysis = analyseFunctionText(text)
+  if ('kind' in analysis && analysis.kind === 'class') {
+    throw new Refusal([], 'it is a class', 'pass a function that makes the instance')
+  }
+  if ('kind' in analysis && closesOverNothing(fn, analysis)) {
+    const name = nameOf(fn)
+    return remember(fn, {
+      kind: 'text',
+      text: applyEdits(text, analysis.edits),
+      name,
+      source: String(rememberClosed(fn)),
+    })
+  }
+  const shipped = captureClosure(fn)
+  return shipped.kind === 'module' ? remember(fn, shipped) : shipped
+}
+
+/** Its text alone means the same in every Node process. */
+function closesOverNothing(fn: object, analysis: FunctionText): boolean {
+  const { names, ties, metas, imports } = analysis
+  if (ties.length > 0 || metas.length > 0) return false
+  if (imports.some(({ specifier }) => specifier?.startsWith('node:') !== true)) return false
+  if (!names.every(({ name, onlyTyped }) => onlyTyped || name === '__name' || isWorkerGlobal(name))) return false
+  return names.every(({ name }) => PLAIN.has(name)) || !hidesGlobal(analysis, inspectFunction(fn).scopes)
 }
 
 function remember(fn: object, shipped: ShippedFunction): ShippedFunction {
   captured.set(fn, shipped)
   return shipped
-}
-
-/** The path of the export of the module at `url` that is this very function. */
-async function exportOf(fn: object, url: string): Promise<string | undefined> {
-  const module = (await import(url)) as Record<string, unknown>
-  for (const name of Object.keys(module)) if (module[name] === fn) return name
-  const byDefault = module.default
-  if (typeof byDefault !== 'object' || byDefault === null) return undefined
-  const held = Object.entries(byDefault).find(([name, value]) => value === fn && !name.includes('.'))
-  return held === undefined ? undefined : `default.${held[0]}`
-}
-
-function refusalText(who: string, obstacles: readonly string[], origin: FunctionOrigin | undefined): string {
-  const where = origin === undefined ? '' : ` (${origin.url}:${origin.line}:${origin.column})`
-  return (
-    `${who}${where} cannot travel to a worker: it depends on what stays behind: ${obstacles.join(', ')}. ` +
-    'Pass values in extraArgs and import modules inside the function (await import), ' +
-    'or move it to a module of its own and export it from there.'
-  )
-}
-
-/** The program itself, a test file, a REPL: what runs because it was started, not because it was imported. */
-function isEntryModule(url: string): boolean {
-  const clean = url.replace(/[?#].*$/, '')
-  const entry = process.argv[1]
-  if (entry !== undefined && fileUrls(entry).includes(clean)) return true
-  const testFile = (globalThis as { __vitest_worker__?: { filepath?: string } }).__vitest_worker__?.filepath
-  return testFile !== undefined && pathToFileURL(testFile).href === clean
-}
-
-function fileUrls(path: string): string[] {
-  const given = pathToFileURL(path).href
-  // a bin link, or a path given without its extension
-  const candidates = [path, `${path}.js`, `${path}.ts`].flatMap((candidate) => {
-    try {
-      return [pathToFileURL(realpathSync(candidate)).href]
-    } catch {
-      return []
-    }
-  })
-  return [given, ...candidates]
 }

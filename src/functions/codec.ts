@@ -1,154 +1,211 @@
 /**
  * Values as bytes: a version, a layout and v8's own format. What goes in comes back equal, or is refused here with its
- * path: Map, Set, Date, RegExp (without lastIndex), bigint, typed arrays, Buffer (as Buffer), ArrayBuffer, boxed
- * primitives, undefined, NaN, -0, holes, objects without a prototype, cycles and shared references, Error, URL.
+ * path: Map, Set, Date, RegExp, bigint, typed arrays, Buffer (as Buffer), ArrayBuffer, boxed primitives, undefined, NaN,
+ * -0, holes, objects without a prototype, cycles and shared references, Error, DOMException, URL, symbols of Symbol.for,
+ * instances of registered classes, and functions where the caller ships them.
  *
  * Views are copied out of their memory, so one of a large buffer brings only its own bytes, and two of the same buffer
- * no longer share it. Properties under symbols do not travel. Getters come back as what they gave; frozen objects come back thawed. Errors inside values are
- * taken down to data that can travel (error-record.ts). Decoding runs no code of the value's.
+ * no longer share it. Properties under symbols do not travel. Getters come back as what they gave; frozen objects come
+ * back thawed. Decoding runs no code but `decode` of registered classes, and takes no more memory than the bytes warrant.
  */
-import { Deserializer, Serializer } from 'node:v8'
 import { SerializationError } from '../core/errors.ts'
-import { type ErrorRecord, reviveError } from './error-record.ts'
-import { type Special, withPlaceholders } from './placeholders.ts'
-import { survey } from './plain-data.ts'
+import type { ClassTable } from './class-registry.ts'
+import { GraphReader } from './graph-reader.ts'
+import { asGraph } from './graph-writer.ts'
+import { type Survey, survey } from './plain-data.ts'
+import { thrownText } from './refusals.ts'
+import { decodeTiny, encodeTiny, type WideKeys } from './tiny-values.ts'
+import { type Memory, ValueReader, ValueWriter } from './wire.ts'
 
-const VERSION = 1
+const VERSION = 2
 const PLAIN = 0
-/** `[value, objects without a prototype]`. */
-const WITH_BARE = 1
+/** `[value, objects without a prototype, regular expressions, their lastIndex]`. */
+const PATCHED = 1
+const TINY = 2
+/** Segments of graph-writer. */
+const GRAPH = 3
+const GRAPH_WITH_FUNCTIONS = 4
 const HEAD_BYTES = 2
-const PLAIN_HEAD = Uint8Array.of(VERSION, PLAIN)
-const BARE_HEAD = Uint8Array.of(VERSION, WITH_BARE)
+const TINY_HEAD = [VERSION, TINY]
 
-/** The place of a class here is its tag on the wire: only append. */
-const VIEW_CLASSES: readonly ((memory: ArrayBuffer) => ArrayBufferView)[] = [
-  (memory) => Buffer.from(memory),
-  (memory) => new Uint8Array(memory),
-  (memory) => new Int8Array(memory),
-  (memory) => new Uint8ClampedArray(memory),
-  (memory) => new Int16Array(memory),
-  (memory) => new Uint16Array(memory),
-  (memory) => new Int32Array(memory),
-  (memory) => new Uint32Array(memory),
-  (memory) => new Float32Array(memory),
-  (memory) => new Float64Array(memory),
-  (memory) => new BigInt64Array(memory),
-  (memory) => new BigUint64Array(memory),
-  (memory) => new DataView(memory),
-]
-const VIEW_TAGS: ReadonlyMap<object, number> = new Map(
-  VIEW_CLASSES.map((make, tag) => [Object.getPrototypeOf(make(new ArrayBuffer(0))), tag]),
-)
-const URL_TAG = 64
-const ERROR_TAG = 65
+export interface EncodeOptions {
+  /** Classes that travel here beside the registered ones, and in their own way: they go first. */
+  readonly classes?: ClassTable
+  /** What to send for a function: any value without functions. Without it they are refused. `path` is where it stands. */
+  encodeFunction?(fn: (...args: never[]) => unknown, path: string): unknown
+}
+
+export interface DecodeOptions {
+  readonly classes?: ClassTable
+  /** The bytes are the value's from here on: large views lie in them, uncopied. They must not be decoded again. */
+  readonly adopt?: boolean
+}
+
+export interface LoadOptions extends DecodeOptions {
+  /** The function of what `encodeFunction` gave. */
+  loadFunction(shipped: unknown): Promise<unknown>
+}
+
+/** A value whose large memory (64 KiB and more) lies apart, uncopied: segments are the value's own memory. */
+export interface Segmented {
+  readonly head: Uint8Array
+  readonly segments: readonly Uint8Array[]
+}
 
 /**
  * The bytes of a value. `what` begins the path in messages: `result.users[3].session: instance of Session cannot travel`.
  *
  * @throws SerializationError
  */
-export function encodeValue(value: unknown, what = 'value'): Uint8Array {
-  let bytes: Buffer | undefined
-  let refused: unknown
-  try {
-    bytes = write(value, PLAIN)
-  } catch (error) {
-    refused = error
-  }
-  try {
-    const { special, bare } = survey(value, what, bytes?.byteLength ?? 0)
-    if (special) {
-      const replaced = withPlaceholders(value)
-      return write([replaced.root, replaced.bare], WITH_BARE, replaced.specials)
+export function encodeValue(value: unknown, what = 'value', options: EncodeOptions = {}): Uint8Array {
+  return encode(value, what, options, false).head
+}
+
+/**
+ * The same with large memory apart. Whoever takes the segments takes them before the value is changed.
+ *
+ * @throws SerializationError
+ */
+export function encodeSegments(value: unknown, what = 'value', options: EncodeOptions = {}): Segmented {
+  return encode(value, what, options, true)
+}
+
+/** The value of bytes that `encodeValue` made. @throws SerializationError when they are anything else, or hold functions */
+export function decodeValue(bytes: Uint8Array, options: DecodeOptions = {}): unknown {
+  return decodeSegments({ head: bytes, segments: [] }, options)
+}
+
+/** The same of `encodeSegments`; the value's memory is the segments', where they are aligned. @throws SerializationError */
+export function decodeSegments({ head, segments }: Segmented, options: DecodeOptions = {}): unknown {
+  return decoding(head, () => {
+    if (layoutOf(head) === GRAPH_WITH_FUNCTIONS) {
+      throw new SerializationError('it holds functions, which are not loaded here')
     }
-    if (bare.length > 0) return write([value, bare], WITH_BARE)
+    return read(head, { segments, adopt: options.adopt === true }, options.classes)
+  })
+}
+
+/**
+ * The value of bytes whose functions are loaded first, all of them, each once; at once where there are none.
+ *
+ * @throws SerializationError, also by rejecting; what `loadFunction` rejects with
+ */
+export function decodeValueWith(bytes: Uint8Array, options: LoadOptions): unknown {
+  if (layoutOf(bytes) !== GRAPH_WITH_FUNCTIONS) return decodeValue(bytes, options)
+  const { reader, shipped } = decoding(bytes, () => {
+    const body = bytes.subarray(HEAD_BYTES)
+    const reader = new GraphReader(body, { segments: [], adopt: options.adopt === true }, options.classes)
+    return { reader, shipped: reader.shipped().map((each) => decodeValue(each as Uint8Array, options)) }
+  })
+  const loading = Promise.all(shipped.map((each) => options.loadFunction(each)))
+  return loading.then((functions) => decoding(bytes, () => reader.value(functions, true)))
+}
+
+function encode(value: unknown, what: string, options: EncodeOptions, outOfBand: boolean): Segmented {
+  const quick = options.classes === undefined || typeof value !== 'object'
+  const tiny = quick ? encodeTiny(value, TINY_HEAD) : undefined
+  if (tiny instanceof Uint8Array) return { head: tiny, segments: [] }
+  try {
+    return encodeLarger(value, what, options, outOfBand, tiny)
   } catch (error) {
     throw asSerializationError(error, what)
   }
-  if (bytes === undefined) throw asSerializationError(refused, what)
-  return bytes
 }
 
-/** The value of bytes that `encodeValue` made. @throws SerializationError when they are anything else */
-export function decodeValue(bytes: Uint8Array): unknown {
-  if (bytes[0] !== VERSION) {
-    throw new SerializationError(
-      `cannot decode a value of format ${bytes[0] ?? '(no bytes)'}; this quern reads ${VERSION}`,
-    )
-  }
-  const layout = bytes[1]
-  if (layout !== PLAIN && layout !== WITH_BARE)
-    throw new SerializationError(`cannot decode a value of layout ${layout}`)
+function encodeLarger(
+  value: unknown,
+  what: string,
+  options: EncodeOptions,
+  outOfBand: boolean,
+  wide: WideKeys | undefined,
+): Segmented {
+  let plain: Segmented | undefined
+  let refused: unknown
   try {
-    const reader = new ValueReader(bytes.subarray(HEAD_BYTES))
-    reader.readHeader()
-    const value = reader.readValue()
-    if (layout === PLAIN) return value
-    const [root, bare] = value as [unknown, readonly object[]]
-    for (const object of bare) Object.setPrototypeOf(object, null)
-    return root
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
-    throw new SerializationError(`cannot decode a value of ${bytes.byteLength} bytes: ${why}`, { cause })
+    plain = write(PLAIN, [value], new ValueWriter(undefined, outOfBand))
+  } catch (error) {
+    refused = error
   }
+  const budget = plain?.head.byteLength ?? 0
+  const allowed = { classes: options.classes, functions: options.encodeFunction !== undefined, wide }
+  const found = survey(value, what, budget, allowed)
+  if (found.special) return writeGraph(value, what, options, outOfBand)
+  const { bare, moved } = found
+  const patched = bare.length > 0 || moved.length > 0
+  if (plain === undefined && !patched) throw refused
+  const apart = outOfBand && found.buffers.length > 0
+  if (plain !== undefined && !patched && !apart) return plain
+  const writer = new ValueWriter(undefined, outOfBand)
+  if (apart) writer.keepOut([...new Set(found.buffers)])
+  return patched ? write(PATCHED, [withPatches(value, found)], writer) : write(PLAIN, [value], writer)
 }
 
-function write(value: unknown, layout: number, specials?: ReadonlyMap<object, Special>): Buffer {
-  const writer = new ValueWriter(specials)
-  writer.writeRawBytes(layout === PLAIN ? PLAIN_HEAD : BARE_HEAD)
+function withPatches(value: unknown, { bare, moved }: Survey): Patched {
+  return [value, bare, moved, moved.map(({ lastIndex }) => lastIndex)]
+}
+
+function writeGraph(value: unknown, what: string, options: EncodeOptions, outOfBand: boolean): Segmented {
+  const { classes } = options
+  let functions = 0
+  const { segments, standIns } = asGraph(value, what, {
+    classes,
+    functions: options.encodeFunction !== undefined,
+    shipFunction: (fn, path) => {
+      functions += 1
+      return encodeValue(options.encodeFunction?.(fn, path), path, classes === undefined ? {} : { classes })
+    },
+  })
+  return write(functions > 0 ? GRAPH_WITH_FUNCTIONS : GRAPH, segments, new ValueWriter(standIns, outOfBand))
+}
+
+function write(layout: number, values: readonly unknown[], writer: ValueWriter): Segmented {
+  writer.writeRawBytes(Uint8Array.of(VERSION, layout))
   writer.writeHeader()
-  writer.writeValue(value)
-  return writer.releaseBuffer()
+  for (const value of values) writer.writeValue(value)
+  return { head: writer.releaseBuffer(), segments: writer.segments }
 }
 
-/** Views, and the empty views that stand for errors and URLs, come to `_writeHostObject`. */
-class ValueWriter extends Serializer {
-  readonly #specials: ReadonlyMap<object, Special> | undefined
-
-  constructor(specials: ReadonlyMap<object, Special> | undefined) {
-    super()
-    this.#specials = specials
-    ;(this as unknown as ViewsAsHostObjects)._setTreatArrayBufferViewsAsHostObjects(true)
-  }
-
-  _writeHostObject(view: NodeJS.ArrayBufferView): void {
-    const special = this.#specials?.get(view)
-    if (special !== undefined) {
-      this.writeUint32(special instanceof URL ? URL_TAG : ERROR_TAG)
-      this.writeValue(special instanceof URL ? special.href : special)
-      return
-    }
-    const tag = VIEW_TAGS.get(Object.getPrototypeOf(view))
-    if (tag === undefined) throw new SerializationError(`${view.constructor.name} cannot travel`)
-    this.writeUint32(tag)
-    this.writeUint32(view.byteLength)
-    this.writeRawBytes(view)
-  }
+function read(bytes: Uint8Array, memory: Memory, classes: ClassTable | undefined): unknown {
+  const layout = layoutOf(bytes)
+  if (layout === TINY) return decodeTiny(bytes, HEAD_BYTES)
+  const body = bytes.subarray(HEAD_BYTES)
+  if (layout === GRAPH) return new GraphReader(body, memory, classes).value([], false)
+  if (layout !== PLAIN && layout !== PATCHED) throw new SerializationError(`the layout ${layout} is unknown`)
+  const reader = new ValueReader(body, memory, (tag) => {
+    throw new SerializationError(`unknown kind of object ${tag}`)
+  })
+  reader.readHeader()
+  const value = reader.readValue()
+  return layout === PLAIN ? value : patch(value as Patched)
 }
 
-class ValueReader extends Deserializer {
-  _readHostObject(): unknown {
-    const tag = this.readUint32()
-    if (tag === URL_TAG) return new URL(this.readValue() as string)
-    if (tag === ERROR_TAG) return reviveError(this.readValue() as ErrorRecord)
-    const make = VIEW_CLASSES[tag]
-    if (make === undefined) throw new SerializationError(`unknown kind of object ${tag}`)
-    const byteLength = this.readUint32()
-    const bytes = this.readRawBytes(byteLength)
-    // a copy: the message it lies in belongs to the transport, and may not be aligned
-    const memory = new ArrayBuffer(byteLength)
-    new Uint8Array(memory).set(bytes)
-    return make(memory)
-  }
+type Patched = readonly [root: unknown, bare: readonly object[], moved: readonly RegExp[], at: readonly number[]]
+
+function patch([root, bare, moved, at]: Patched): unknown {
+  for (const object of bare) Object.setPrototypeOf(object, null)
+  moved.forEach((regexp, i) => {
+    regexp.lastIndex = at[i] as number
+  })
+  return root
 }
 
-interface ViewsAsHostObjects {
-  _setTreatArrayBufferViewsAsHostObjects(on: boolean): void
+function layoutOf(bytes: Uint8Array): number | undefined {
+  if (bytes[0] === VERSION) return bytes[1]
+  throw new SerializationError(
+    `cannot decode a value of format ${bytes[0] ?? '(no bytes)'}; this quern reads ${VERSION}`,
+  )
+}
+
+function decoding<T>(bytes: Uint8Array, decode: () => T): T {
+  try {
+    return decode()
+  } catch (cause) {
+    throw new SerializationError(`cannot decode a value of ${bytes.byteLength} bytes: ${thrownText(cause)}`, { cause })
+  }
 }
 
 function asSerializationError(error: unknown, what: string): SerializationError {
   if (error instanceof SerializationError) return error
-  const why = error instanceof RangeError ? `is too large or nested too deeply (${error.message})` : String(error)
+  const why = error instanceof RangeError ? `is too large or nested too deeply (${error.message})` : thrownText(error)
   return new SerializationError(`${what}: ${why}`, { cause: error })
 }

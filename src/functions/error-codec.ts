@@ -2,6 +2,7 @@
 import { inspect } from 'node:util'
 import { decodeValue, encodeValue } from './codec.ts'
 import { isError } from './error-record.ts'
+import { restoreStack } from './function-origin.ts'
 
 export { registerErrorClass } from './error-record.ts'
 
@@ -25,7 +26,7 @@ export function encodeError(thrown: unknown): Uint8Array {
 export function decodeError(bytes: Uint8Array): Error {
   try {
     const thrown = decodeValue(bytes)
-    if (isError(thrown)) return thrown
+    if (isError(thrown)) return withSourceStacks(thrown)
     return new Error(`a value was thrown that is no error: ${inspect(thrown, { depth: 1 })}`, { cause: thrown })
   } catch (problem) {
     return new Error('what was thrown cannot be decoded here', { cause: problem })
@@ -42,4 +43,18 @@ function stripped(thrown: unknown, problem: unknown): unknown {
   } catch {
     return new Error(`something was thrown that cannot even be looked at: ${String(problem)}`)
   }
+}
+
+/** Frames in functions that this process shipped say where those stand in the user's source; causes included. */
+function withSourceStacks(error: Error): Error {
+  const seen = new Set<unknown>()
+  for (let at: unknown = error; isError(at) && !seen.has(at); at = at.cause) {
+    seen.add(at)
+    if (typeof at.stack === 'string') define(at, restoreStack(at.stack))
+  }
+  return error
+}
+
+function define(error: Error, stack: string): void {
+  if (stack !== error.stack) Object.defineProperty(error, 'stack', { value: stack, writable: true, configurable: true })
 }

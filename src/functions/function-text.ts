@@ -1,33 +1,56 @@
 /**
- * What the text of a function says about whether it can travel: its form, the names it takes from outside, and the
- * constructs that tie it to its place. Text is parsed as it will be compiled: an expression in strict mode.
+ * What the text of a function or class says about whether and how it can travel: its form, the names it takes from
+ * outside, and the constructs that tie it to its place. Text is parsed as it will be compiled: an expression in strict
+ * mode. All offsets are of the text as `Function.prototype.toString` gave it.
  *
- * Leaves to capture.ts what to do about obstacles.
+ * Leaves to capture.ts what to do about names and ties.
  */
 import { createRequire } from 'node:module'
 import type * as Acorn from 'acorn'
 import type * as EslintScope from 'eslint-scope'
-import { isWorkerGlobal } from './worker-globals.ts'
+import type { TextEdit } from './text-edits.ts'
+import { findTies, type Node, type Tie } from './text-ties.ts'
 
 export interface FunctionText {
-  /** An expression that gives the function: methods are turned into one. */
-  readonly expression: string
-  /** What keeps the text from travelling alone, for people: `'stopWords'`, `import.meta`. Empty when nothing does. */
-  readonly obstacles: readonly string[]
+  readonly kind: 'function' | 'class'
+  /** Makes an expression of it: methods are turned into one. */
+  readonly edits: readonly TextEdit[]
+  /** Where a class says what it extends; the names in it are not among `names`. */
+  readonly heritage?: { readonly start: number; readonly end: number } | undefined
+  /** In order of first use. */
+  readonly names: readonly FreeName[]
+  /** What keeps the text from travelling at all. */
+  readonly ties: readonly Tie[]
+  /** Places of `import.meta`. */
+  readonly metas: readonly number[]
+  /** Dynamic imports: the place of `import`, and what is imported where that is a literal. */
+  readonly imports: readonly { readonly offset: number; readonly specifier?: string | undefined }[]
+}
+
+/** A name that the text takes from outside. */
+export interface FreeName {
+  readonly name: string
+  /** What the user wrote for it, where vite put a helper of its own. */
+  readonly written: string
+  readonly uses: readonly NameUse[]
+  /** Only asked for its type, which a name that is nowhere survives. */
+  readonly onlyTyped: boolean
+  /** Where the text first assigns to it. */
+  readonly write?: number | undefined
+  /** A class needs it when it is defined, not only when its methods run. */
+  readonly early: boolean
+}
+
+export interface NameUse {
+  readonly start: number
+  readonly end: number
+  /** How it would be replaced: `statement` is a call that begins a statement of a block. */
+  readonly form: 'read' | 'call' | 'statement' | 'shorthand'
 }
 
 /** Why a callable is no function that could travel at all. */
 export interface Unshippable {
   readonly reason: string
-}
-
-const DIRECT_EVAL = 'direct eval'
-
-interface Node {
-  readonly type: string
-  readonly start: number
-  readonly end: number
-  readonly [field: string]: unknown
 }
 
 // a cache: what it holds follows from the text alone
@@ -44,179 +67,108 @@ export function analyseFunctionText(text: string): FunctionText | Unshippable {
   return result
 }
 
+export function isNativeText(text: string): boolean {
+  return /\{\s*\[native code\]\s*\}$/.test(text)
+}
+
+/** acorn, loaded at its first use. */
+export function loadAcorn(): typeof Acorn {
+  return createRequire(import.meta.url)('acorn') as typeof Acorn
+}
+
 function analyse(text: string): FunctionText | Unshippable {
-  if (/\{\s*\[native code\]\s*\}$/.test(text)) {
+  if (isNativeText(text)) {
     return { reason: 'it is native or bound; wrap it in a function of your own: (...args) => name(...args)' }
   }
-  const require = createRequire(import.meta.url)
-  const acorn = require('acorn') as typeof Acorn
-  const parsed = parseForm(acorn, text)
-  if ('reason' in parsed) return parsed
-  const { analyze } = require('eslint-scope') as typeof EslintScope
-  const scopes = analyze(parsed.program as never, { ecmaVersion: 2022, sourceType: 'module' })
-  const outside = scopes.globalScope?.through.map(({ identifier }) => identifier as unknown as Node) ?? []
-  const finder = new ObstacleFinder(parsed.method)
-  finder.visit(parsed.fn)
-  // direct eval hides which names it takes
-  const dynamic = finder.found.has(DIRECT_EVAL)
-  const names = outside.filter((n) => !dynamic && !finder.onlyTyped.has(n) && !isProvided(String(n.name)))
-  const free = names.map((node) => writtenName(String(finder.importedNames.get(node) ?? node.name)))
-  return { expression: parsed.expression, obstacles: [...new Set([...free, ...finder.found])] }
+  const form = parseForm(text)
+  if ('reason' in form) return form
+  const { fn, shift, edits, method } = form
+  const found = findTies(fn, method)
+  const [from, to] = found.heritage ?? [0, 0]
+  const inText = ({ start }: Node) => start >= fn.start && start < fn.end && !(start >= from && start < to)
+  const { analyze } = createRequire(import.meta.url)('eslint-scope') as typeof EslintScope
+  const scopes = analyze(form.program as never, { ecmaVersion: 2022, sourceType: 'module' })
+  const through = (scopes.globalScope?.through ?? []).filter(({ identifier }) => inText(identifier as unknown as Node))
+  const names = new Map<string, FreeName>()
+  for (const reference of through) {
+    const node = reference.identifier as unknown as Node
+    const name = String(node.name)
+    const before = names.get(name)
+    const typed = found.onlyTyped.has(node)
+    const use: NameUse = { start: node.start - shift, end: node.end - shift, form: found.forms.get(node) ?? 'read' }
+    names.set(name, {
+      name,
+      written: before?.written ?? String(found.importedNames.get(node) ?? name),
+      uses: [...(before?.uses ?? []), use],
+      onlyTyped: typed && (before?.onlyTyped ?? true),
+      write: before?.write ?? (reference.isWrite() ? use.start : undefined),
+      early: before?.early === true || found.early.some((part) => node.start >= part[0] && node.end <= part[1]),
+    })
+  }
+  return {
+    kind: fn.type === 'ClassExpression' ? 'class' : 'function',
+    edits,
+    heritage: found.heritage === undefined ? undefined : { start: from - shift, end: to - shift },
+    names: [...names.values()],
+    ties: found.ties.map((tie) => ({ ...tie, offset: tie.offset - shift })),
+    metas: found.metas.map((offset) => offset - shift),
+    imports: found.imports.map((each) => ({ ...each, offset: each.offset - shift })),
+  }
 }
 
-/** What stood in the source where vite left a helper of its own. */
-function writtenName(name: string): string {
-  if (name === '__vite_ssr_import_meta__') return 'import.meta'
-  return name === '__vite_ssr_dynamic_import__' ? 'import()' : `'${name}'`
-}
-
-/** `__name` is esbuild's: the loader defines it. */
-function isProvided(name: string): boolean {
-  return name === '__name' || isWorkerGlobal(name)
-}
-
-interface Parsed {
+interface Form {
   readonly program: Node
   readonly fn: Node
-  readonly expression: string
+  /** What was put before the text to parse it. */
+  readonly shift: number
+  readonly edits: readonly TextEdit[]
   readonly method: boolean
 }
 
-function parseForm(acorn: typeof Acorn, text: string): Parsed | Unshippable {
-  const parse = (source: string) =>
-    acorn.parse(source, {
+function parseForm(text: string): Form | Unshippable {
+  const acorn = loadAcorn()
+  const parse = (source: string) => {
+    const options = {
       ecmaVersion: 'latest',
       sourceType: 'module',
       allowSuperOutsideMethod: true,
       ranges: true,
-    }) as unknown as Node
+    } as const
+    return acorn.parse(source, options) as unknown as Node
+  }
   let problem: unknown
   try {
     const program = parse(`(${text}\n)`)
-    const fn = only(program).expression as Node
-    if (fn.type === 'ClassExpression') return { reason: 'it is a class; pass a function that makes the instance' }
-    return { program, fn, expression: text, method: false }
+    return { program, fn: only(program).expression as Node, shift: 1, edits: [], method: false }
   } catch (error) {
     problem = error
   }
   try {
-    const object = only(parse(`({${text}\n})`)).expression as { readonly properties?: readonly Node[] } & Node
+    const program = parse(`({${text}\n})`)
+    const object = only(program).expression as { readonly properties?: readonly Node[] } & Node
     const property = object.properties?.[0] as Node
     if (property.kind !== 'init') return { reason: 'it is a getter or setter' }
-    const value = property.value as Node
-    const head = `${value.async ? 'async ' : ''}${value.generator ? '*' : ''}`
+    const fn = property.value as Node
+    const head = `({ ${fn.async ? 'async ' : ''}${fn.generator ? '*' : ''}method`
     // the key may be computed: the method travels under a name of its own
-    const expression = `({ ${head}method${text.slice(value.start - 2)} }).method`
-    const program = parse(`(${expression}\n)`)
-    const literal = (only(program).expression as Node).object as { readonly properties: readonly Node[] } & Node
-    return { program, fn: (literal.properties[0] as Node).value as Node, expression, method: true }
-  } catch {
-    const why = problem instanceof Error ? problem.message : String(problem)
-    return { reason: `its text cannot be read in strict mode: ${why}` }
+    const edits = [
+      { start: 0, end: fn.start - 2, text: head },
+      { start: text.length, end: text.length, text: ' }).method' },
+    ]
+    return { program, fn, shift: 2, edits, method: true }
+  } catch (error) {
+    return { reason: unreadable(/Private field/.test(String(error)) ? error : problem) }
   }
+}
+
+function unreadable(problem: unknown): string {
+  const why = problem instanceof Error ? problem.message : String(problem)
+  const secret = /Private field '(#\w+)'/.exec(why)?.[1]
+  if (secret !== undefined) return `it uses ${secret}, which is private to the class it is defined in`
+  if (/'with' in strict mode/.test(why)) return "its text cannot be read in strict mode: it uses 'with'"
+  return `its text cannot be read in strict mode: ${why}`
 }
 
 function only(program: Node): Node {
   return (program.body as readonly Node[])[0] as Node
-}
-
-/** Walks a function and notes what ties it to its place, beside free variables. */
-class ObstacleFinder {
-  readonly found = new Set<string>()
-  /** Identifiers that only ask `typeof`, which an unknown name survives. */
-  readonly onlyTyped = new Set<Node>()
-  /** `__vite_ssr_import_0__` in `__vite_ssr_import_0__.tokenize` → `tokenize`: the name the user wrote. */
-  readonly importedNames = new Map<Node, string>()
-  readonly #root: 'method' | 'function'
-
-  constructor(method: boolean) {
-    this.#root = method ? 'method' : 'function'
-  }
-
-  visit(fn: Node): void {
-    const arrow = fn.type === 'ArrowFunctionExpression'
-    this.#children(fn, { ownThis: !arrow && this.#root === 'function', ownTarget: !arrow, ownSuper: false })
-  }
-
-  #visit(node: Node, scope: Scope): void {
-    this.#note(node, scope)
-    this.#children(node, scopeInside(node, scope))
-  }
-
-  #note(node: Node, scope: Scope): void {
-    switch (node.type) {
-      case 'ThisExpression':
-        if (!scope.ownThis) this.found.add('`this` of where it is defined')
-        break
-      case 'Super':
-        if (!scope.ownSuper) this.found.add('`super`')
-        break
-      case 'MetaProperty':
-        if ((node.meta as Node).name === 'import') this.found.add('import.meta')
-        else if (!scope.ownTarget) this.found.add('new.target')
-        break
-      case 'ImportExpression':
-        this.#noteImport((node.source as Node).value)
-        break
-      case 'CallExpression':
-        if ((node.callee as Node).type === 'Identifier' && (node.callee as Node).name === 'eval') {
-          this.found.add(DIRECT_EVAL)
-        }
-        break
-      case 'UnaryExpression':
-        if (node.operator === 'typeof') this.onlyTyped.add(node.argument as Node)
-        break
-      case 'MemberExpression':
-        this.#noteMember(node.object as Node, node.property as Node)
-        break
-    }
-  }
-
-  #noteImport(specifier: unknown): void {
-    if (typeof specifier === 'string' && /^\.{0,2}\//.test(specifier)) {
-      this.found.add(`import('${specifier}'), a path relative to its module`)
-    }
-  }
-
-  #noteMember(object: Node, property: Node): void {
-    if (/^__vite_ssr_import_\d+__$/.test(String(object.name))) this.importedNames.set(object, String(property.name))
-  }
-
-  #children(node: Node, scope: Scope): void {
-    for (const field in node) {
-      const value = node[field]
-      if (Array.isArray(value)) {
-        for (const child of value) if (isNode(child)) this.#visit(child, scope)
-      } else if (isNode(value)) {
-        this.#visit(value, scope)
-      }
-    }
-  }
-}
-
-interface Scope {
-  readonly ownThis: boolean
-  readonly ownTarget: boolean
-  readonly ownSuper: boolean
-}
-
-function scopeInside(node: Node, scope: Scope): Scope {
-  switch (node.type) {
-    case 'FunctionExpression':
-    case 'FunctionDeclaration':
-      return { ...scope, ownThis: true, ownTarget: true }
-    case 'PropertyDefinition':
-    case 'StaticBlock':
-      return { ownThis: true, ownTarget: true, ownSuper: true }
-    case 'MethodDefinition':
-      return { ...scope, ownSuper: true }
-    case 'Property':
-      return node.method === true || node.kind !== 'init' ? { ...scope, ownSuper: true } : scope
-    default:
-      return scope
-  }
-}
-
-function isNode(value: unknown): value is Node {
-  return typeof value === 'object' && value !== null && typeof (value as Partial<Node>).type === 'string'
 }

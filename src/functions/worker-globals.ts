@@ -31,3 +31,7 @@ const WORKER_GLOBALS: ReadonlySet<string> = new Set(NAMES.trim().split(/\s+/))
 export function isWorkerGlobal(name: string): boolean {
   return WORKER_GLOBALS.has(name) && name in globalThis
 }
+
+export function workerGlobalNames(): Iterable<string> {
+  return WORKER_GLOBALS
+}

@@ -9,6 +9,7 @@ import { shared, spread } from './modules/reducers.ts'
 type AnyReducer = Reducer<unknown, unknown, unknown>
 const MODULES = new URL('./modules/reducers.ts', import.meta.url).href
 const outside = 2
+declare const nowhere: number
 
 async function travel(reducer: object): Promise<AnyReducer> {
   const shipped = await captureReducer(reducer, 'reduce')
@@ -44,22 +45,25 @@ describe('captureReducer', () => {
     expect(loaded.commutative === true).toBe((reducer as AnyReducer).commutative === true)
   })
 
-  it('methods held by a module are not found: they are refused by name, with advice', () => {
-    expect(() => captureReducer({ ...spread, add: () => outside }, 'reduce')).toThrow(
+  it('methods travel with what they close over', async () => {
+    const reducer = { ...spread, add: (acc: number, value: number) => acc + value * outside }
+    expect(await fold(await travel(reducer), [1, 2])).toBe(6)
+  })
+
+  it('a method that cannot travel is refused by name', () => {
+    expect(() => captureReducer({ ...spread, add: () => nowhere }, 'reduce')).toThrow(
       expect.objectContaining({
         code: 'SERIALIZATION',
-        message: expect.stringMatching(/reduce: method add\(\).*'outside'/),
+        message: expect.stringMatching(/reduce: method add\(\).*'nowhere'/),
       }),
     )
   })
 
-  it('a key function of groupBy that closes over something is refused by name', () => {
-    expect(() =>
-      captureReducer(
-        groupBy((n: number) => n % outside, sum()),
-        'reduce',
-      ),
-    ).toThrow(/argument 1 of groupBy\(\).*'outside'/)
+  it('a key function of groupBy may close over something, or is refused by name', async () => {
+    const loaded = await travel(groupBy((n: number) => n % outside, sum()))
+    expect(await fold(loaded, [1, 2, 3])).toEqual(new Map([[1, 4], [0, 2]])) // biome-ignore format: one line
+    const lost = groupBy((n: number) => n % nowhere, sum())
+    expect(() => captureReducer(lost, 'reduce')).toThrow(/argument 1 of groupBy\(\).*'nowhere'/)
   })
 
   it('what lacks a method is refused', () => {

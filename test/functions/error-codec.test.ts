@@ -49,7 +49,7 @@ describe('error codec', () => {
     expect(Object.hasOwn(travel(new Error('a', { cause: undefined })), 'cause')).toBe(true)
   })
 
-  it('a chain of causes that never ends is cut, one that bites its tail is text', () => {
+  it('a chain of causes that never ends is cut, one that bites its tail still does', () => {
     let error = new Error('0')
     for (let i = 1; i < 100; i++) error = new Error(String(i), { cause: error })
     let at: unknown = travel(error)
@@ -61,7 +61,9 @@ describe('error codec', () => {
     expect([depth, at]).toEqual([16, 'Error: 83'])
     const loop = new Error('loop') as Error & { cause: unknown }
     loop.cause = new Error('mid', { cause: loop })
-    expect((travel(loop).cause as Error).cause).toBe('[Circular Error: loop]')
+    const back = travel(loop)
+    expect((back.cause as Error).message).toBe('mid')
+    expect((back.cause as Error).cause).toBe(back)
   })
 
   it('AggregateError with its errors', () => {

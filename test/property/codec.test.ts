@@ -1,6 +1,7 @@
 import { deserialize } from 'node:v8'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { registerClass } from '../../src/functions/class-registry.ts'
 import { decodeValue, encodeValue } from '../../src/functions/codec.ts'
 import { decodeError, encodeError } from '../../src/functions/error-codec.ts'
 
@@ -67,6 +68,24 @@ describe('codec property', () => {
     )
   })
 
+  it('instances and errors in graphs of every shape, beside instances their class builds', () => {
+    const edges = fc.array(fc.tuple(fc.nat(11), fc.nat(11)), { maxLength: 40 })
+    fc.assert(
+      fc.property(edges, (pairs) => {
+        const nodes = Array.from({ length: 12 }, (_, id) => graphNode(id))
+        // what is built holds only what comes after it: it may not lie in a cycle
+        for (const [a, b] of pairs) if (a % 4 !== 3) link(nodes[a], nodes[b])
+        const back = decodeValue(encodeValue(nodes)) as typeof nodes
+        const shape = (list: typeof nodes) => list.map((node) => [...node.to].map((to) => list.indexOf(to as never)))
+        expect(shape(back)).toEqual(shape(nodes))
+        expect(back.map((node) => Object.getPrototypeOf(node))).toEqual(
+          nodes.map((node) => Object.getPrototypeOf(node)),
+        )
+      }),
+      { numRuns: 500 },
+    )
+  })
+
   it('a class instance anywhere is refused', () => {
     class Session {}
     const place = fc.letrec((tie) => ({
@@ -110,7 +129,8 @@ describe('codec property', () => {
   })
 
   it('the payload of plain data is v8’s own', () => {
-    expect(deserialize(encodeValue({ a: [1, 'x'] }).subarray(2))).toEqual({ a: [1, 'x'] })
+    const value = Array.from({ length: 100 }, (_, i) => ({ a: [i, 'x'] }))
+    expect(deserialize(encodeValue(value).subarray(2))).toEqual(value)
   })
 
   it('anything thrown arrives as an error with its text', () => {
@@ -124,3 +144,33 @@ describe('codec property', () => {
     )
   })
 })
+
+class Linked {
+  to: unknown[] = []
+}
+class Leaf {
+  to: unknown[] = []
+  #id: number
+  constructor(id: number) {
+    this.#id = id
+  }
+  get id() {
+    return this.#id
+  }
+}
+registerClass(Linked)
+registerClass(Leaf, { encode: (leaf: Leaf) => leaf.id, decode: (id: number) => new Leaf(id) })
+
+interface GraphNode {
+  to: unknown[]
+}
+
+function graphNode(id: number): GraphNode {
+  if (id % 4 === 0) return new Linked()
+  if (id % 4 === 1) return Object.assign(new RangeError(String(id)), { to: [] })
+  return id % 4 === 2 ? Object.assign(Object.create(null), { to: [] }) : new Leaf(id)
+}
+
+function link(from: GraphNode | undefined, to: GraphNode | undefined): void {
+  from?.to.push(to)
+}

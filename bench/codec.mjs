@@ -1,0 +1,38 @@
+/** encodeValue and decodeValue against v8.serialize and v8.deserialize: plain data, and a buffer of 64 MiB. */
+import v8 from 'node:v8'
+import { decodeValue, encodeValue } from '../dist/src/functions/codec.js'
+import { rounds } from './measure.mjs'
+
+const records = Array.from({ length: 10_000 }, (_, id) => ({
+  id,
+  name: `user ${id}`,
+  active: id % 2 === 0,
+  score: id * 1.5,
+  tags: ['a', 'b'],
+  place: { x: id, y: -id },
+}))
+const cases = {
+  records,
+  'one record of 1e5 keys': Object.fromEntries(records.concat(...Array(9).fill(records)).map((_, i) => [`key${i}`, i])),
+  '64 MiB': { bytes: new Uint8Array(64 * 1024 * 1024).fill(7) },
+}
+
+export async function codec() {
+  const ratios = {}
+  for (const [name, value] of Object.entries(cases)) {
+    const raw = () => v8.deserialize(v8.serialize(value))
+    // as v8 reads: large views lie in the bytes that came
+    const quern = () => decodeValue(encodeValue(value), { adopt: true })
+    const times = await rounds({ raw, quern }, 9)
+    ratios[name] = times.raw / times.quern
+  }
+  return {
+    what: 'values there and back, against v8.serialize',
+    ours: Object.entries(ratios)
+      .map(([name, ratio]) => `${name} ${ratio.toFixed(2)}×`)
+      .join(', '),
+    peer: 'v8.serialize and v8.deserialize 1×',
+    ratio: ratios.records,
+    goal: 0.8,
+  }
+}
