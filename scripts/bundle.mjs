@@ -11,7 +11,9 @@ const DIST = path.resolve('dist')
 const ENTRIES = [
   'src/entry/index.js',
   'src/entry/storage.js',
+  'src/entry/futures.js',
   'src/entry/worker.js',
+  'src/entry/task-worker.js',
   'src/entry/cli.js',
   'reducers/index.js',
   'partitioner/index.js',

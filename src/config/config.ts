@@ -5,9 +5,9 @@
  */
 import { homedir } from 'node:os'
 import { ConfigError } from '../core/errors.ts'
+import { type Checking, duration, parseFields } from '../core/fields.ts'
 import type { LogLevel } from '../core/log-level.ts'
 import { nearestName } from '../core/nearest.ts'
-import { type Checking, duration, parseFields } from './fields.ts'
 import { isLithopsName, withoutLithopsOnly } from './lithops.ts'
 import {
   COMPUTE_BACKENDS,
@@ -31,7 +31,8 @@ export interface LocalhostSection {
   readonly storageBucket?: string
 }
 
-export interface S3Section {
+/** Of every store in S3's dialect. */
+export interface MinioSection {
   readonly endpoint?: string
   readonly region?: string
   readonly accessKeyId?: Secret
@@ -41,14 +42,23 @@ export interface S3Section {
   readonly storageBucket?: string
 }
 
+export interface S3Section extends MinioSection {
+  readonly profile?: string
+  readonly requesterPays?: boolean
+  readonly sse?: 'AES256' | 'aws:kms' | 'aws:kms:dsse'
+  readonly sseKmsKeyId?: string
+  readonly sseCustomerKey?: Secret
+}
+
 export interface Sections {
   readonly localhost: LocalhostSection
   readonly memory: { readonly storageBucket?: string }
   readonly aws_s3: S3Section
-  readonly minio: S3Section
+  readonly minio: MinioSection
   readonly gcp_storage: {
     readonly region?: string
     readonly credentialsPath?: string
+    readonly projectName?: string
     readonly storageBucket?: string
     readonly endpoint?: string
   }

@@ -3,22 +3,22 @@
  * package has no use for are collected, to be named in one warning; all others are left in, for the schema to refuse.
  * Source: the configuration templates of Lithops 3.7.
  */
-import { isRecord } from './fields.ts'
+import { isRecord } from '../core/fields.ts'
 
 const TOP = (
   'data_cleaner monitoring_interval include_modules exclude_modules retries log_format log_stream log_filename ' +
   'telemetry customized_runtime rabbitmq_monitor runtime_timeout storage_bucket worker_processes'
 ).split(' ')
 
-const S3 = ['runtime', 'account_id', 'config_profile', 'private_endpoint', 'public_endpoint']
+const S3 = ['runtime', 'account_id', 'private_endpoint', 'public_endpoint']
 
 const KEYS: Readonly<Record<string, readonly string[]>> = {
   localhost: ['runtime', 'version', 'runtime_timeout', 'invoke_pool_threads'],
   aws_s3: S3,
-  minio: S3,
-  gcp_storage: ['project_name', 'service_account'],
-  aws: ['account_id', 'config_profile'],
-  gcp: ['project_name', 'service_account'],
+  minio: [...S3, 'config_profile'],
+  gcp_storage: ['service_account'],
+  aws: ['account_id'],
+  gcp: ['service_account'],
 }
 
 /** Sections of Lithops for which nothing exists here. */

@@ -4,7 +4,6 @@
  */
 import type { PartitionOptions } from '../../partitioner/plan.ts'
 import { ValidationError } from '../core/errors.ts'
-import type { LogLevel } from '../core/log-level.ts'
 import {
   type Checking,
   duration,
@@ -23,7 +22,8 @@ import {
   signal,
   text,
   wholeNumber,
-} from './fields.ts'
+} from '../core/fields.ts'
+import type { LogLevel } from '../core/log-level.ts'
 import { BACKEND_OPTIONS, logLevel, MODES, MONITORS } from './schema.ts'
 
 export type ReturnWhen = 'ALL_COMPLETED' | 'ANY_COMPLETED' | 'ALWAYS' | 'FIRST_EXCEPTION' | number

@@ -3,12 +3,23 @@
  * write snake_case). What Lithops says besides is in lithops.ts. Nothing here opens a backend or checks a credential.
  */
 
+import {
+  type Field,
+  type Fields,
+  field,
+  flag,
+  MISFIT,
+  oneOf,
+  renamed,
+  size,
+  text,
+  wholeNumber,
+} from '../core/fields.ts'
 import { LOG_LEVELS, type LogLevel, parseLogLevel } from '../core/log-level.ts'
-import { type Field, type Fields, field, flag, MISFIT, oneOf, renamed, size, text, wholeNumber } from './fields.ts'
 import { Secret } from './secret.ts'
 
 /** Compute backends that can be named in a configuration. */
-export const COMPUTE_BACKENDS = ['localhost', 'inline'] as const
+export const COMPUTE_BACKENDS = ['localhost', 'threads', 'inline'] as const
 /** Storage backends that can hold what an executor stores. */
 export const STORAGE_BACKENDS = ['localhost', 'memory', 'aws_s3', 'minio', 'gcp_storage'] as const
 export const MODES = ['localhost', 'serverless', 'standalone'] as const
@@ -50,7 +61,11 @@ export function topFields(executionTimeout: Field<number>, dataLimit: Field<numb
   }
 }
 
-const s3: Fields = {
+/** Of the files that the AWS command line keeps; Lithops calls it `config_profile`. */
+const profile: Fields = { profile: text, configProfile: renamed(text, 'profile') }
+
+/** What every store in S3's dialect takes. */
+const s3Dialect: Fields = {
   endpoint,
   region: text,
   accessKeyId: secret,
@@ -58,6 +73,15 @@ const s3: Fields = {
   sessionToken: secret,
   forcePathStyle: flag,
   storageBucket: text,
+}
+
+const s3: Fields = {
+  ...s3Dialect,
+  ...profile,
+  requesterPays: flag,
+  sse: oneOf('AES256', 'aws:kms', 'aws:kms:dsse'),
+  sseKmsKeyId: text,
+  sseCustomerKey: secret,
 }
 
 /** Backend options that the constructor of an executor takes directly, as Lithops' does. */
@@ -74,8 +98,8 @@ export const SECTIONS: Readonly<Record<string, Fields>> = {
   localhost: BACKEND_OPTIONS,
   memory: { storageBucket: text },
   aws_s3: s3,
-  minio: s3,
-  gcp_storage: { region: text, credentialsPath: text, storageBucket: text, endpoint },
+  minio: s3Dialect,
+  gcp_storage: { region: text, credentialsPath: text, projectName: text, storageBucket: text, endpoint },
   http: {},
 }
 
@@ -83,9 +107,9 @@ export const SECTIONS: Readonly<Record<string, Fields>> = {
 export const SHARED_SECTIONS: Readonly<Record<string, { readonly into: string; readonly fields: Fields }>> = {
   aws: {
     into: 'aws_s3',
-    fields: { accessKeyId: secret, secretAccessKey: secret, sessionToken: secret, region: text },
+    fields: { accessKeyId: secret, secretAccessKey: secret, sessionToken: secret, region: text, ...profile },
   },
-  gcp: { into: 'gcp_storage', fields: { region: text, credentialsPath: text } },
+  gcp: { into: 'gcp_storage', fields: { region: text, credentialsPath: text, projectName: text } },
 }
 
 /** Bytes; false: no limit. Lithops counts MiB. */

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 import { ConfigError } from '../core/errors.ts'
-import { isRecord, show } from './fields.ts'
+import { isRecord, show } from '../core/fields.ts'
 
 export interface SourceOptions {
   /** The constructor's `config`; used instead of any file. */

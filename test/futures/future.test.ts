@@ -97,6 +97,15 @@ describe('done callbacks', () => {
     expect(order).toEqual([0, 1, 2, 3])
   })
 
+  it('that is removed, though the only one, is not called', () => {
+    const future = new Future<number>()
+    const removed = vi.fn()
+    future.addDoneCallback(removed)
+    future.removeDoneCallback(removed)
+    future.setResult(1)
+    expect(removed).not.toHaveBeenCalled()
+  })
+
   it('may add and remove others while they run', () => {
     const future = new Future<number>()
     const order: string[] = []

@@ -3,8 +3,8 @@
  * what it expects; a value that does not fit, or a name that is not in the table, is an error that says where, what
  * came and what is meant. Hand-written because a schema library costs 10 ms of every start.
  */
-import { nearestName } from '../core/nearest.ts'
-import { parseDuration, parseSize } from '../core/sizes.ts'
+import { nearestName } from './nearest.ts'
+import { parseDuration, parseSize } from './sizes.ts'
 
 /** What `parse` answers for a value that does not fit. */
 export const MISFIT: unique symbol = Symbol('misfit')

@@ -1,0 +1,4 @@
+/** What runs in the workers of the executors of `quern/futures`. */
+import { serveTasks } from '../futures/task-worker.ts'
+
+serveTasks()

@@ -1,0 +1,38 @@
+import type { Clock } from '../core/clock.ts'
+
+/** The longest a timer can be set for; a later time is slept for in parts. */
+const LONGEST_SLEEP_MS = 2 ** 31 - 1
+
+/** Rings once, at a time that can be moved. Set, it keeps the program alive. */
+export class Alarm {
+  readonly #clock: Clock
+  readonly #ring: () => void
+  #set: { readonly atMs: number; readonly controller: AbortController } | undefined
+
+  constructor(clock: Clock, ring: () => void) {
+    this.#clock = clock
+    this.#ring = ring
+  }
+
+  /** Rings at `atMs` of the clock and at no other time; undefined: not at all. */
+  set(atMs: number | undefined): void {
+    if (this.#set?.atMs === atMs) return
+    this.#set?.controller.abort()
+    this.#set = undefined
+    if (atMs !== undefined) void this.#sleepUntil(atMs)
+  }
+
+  async #sleepUntil(atMs: number): Promise<void> {
+    const set = { atMs, controller: new AbortController() }
+    const { signal } = set.controller
+    this.#set = set
+    do {
+      const ms = Math.min(Math.max(0, atMs - this.#clock.nowMs()), LONGEST_SLEEP_MS)
+      // it is aborted by nothing but `set`
+      await this.#clock.sleep(ms, signal).catch(() => undefined)
+      if (this.#set !== set) return
+    } while (this.#clock.nowMs() < atMs)
+    this.#set = undefined
+    this.#ring()
+  }
+}

@@ -1,0 +1,39 @@
+/** First in, first out; what was taken is not kept. */
+export class Queue<T> {
+  #items: (T | undefined)[] = []
+  #head = 0
+
+  get size(): number {
+    return this.#items.length - this.#head
+  }
+
+  push(item: T): void {
+    this.#items.push(item)
+  }
+
+  /** The next; undefined when it is empty. */
+  peek(): T | undefined {
+    return this.#items[this.#head]
+  }
+
+  /** Takes the next; undefined when it is empty. */
+  shift(): T | undefined {
+    if (this.size === 0) return undefined
+    const item = this.#items[this.#head]
+    this.#items[this.#head++] = undefined
+    if (this.#head === this.#items.length) {
+      this.#items = []
+      this.#head = 0
+    } else if (this.#head >= 1_024 && this.#head * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#head)
+      this.#head = 0
+    }
+    return item
+  }
+
+  /** Drops what `wanted` refuses. */
+  keep(wanted: (item: T) => boolean): void {
+    this.#items = this.#items.slice(this.#head).filter((item) => wanted(item as T))
+    this.#head = 0
+  }
+}

@@ -1,0 +1,61 @@
+/** What a task's future gets when its worker is no more: a new error for each, so that stacks are not shared. */
+import {
+  BrokenExecutorError,
+  CancelledError,
+  OutOfMemoryError,
+  ShutdownExecutorError,
+  TerminatedWorkerError,
+} from '../core/errors.ts'
+import type { PoolDeath } from '../pool/death.ts'
+
+/** `during` says what the worker was doing: `while it ran task 'resize'`. */
+export function deathError(death: PoolDeath, during: string): Error {
+  switch (death.reason) {
+    case 'unsendable':
+      return death.error ?? new BrokenExecutorError(`a task could not be sent to its worker ${during}`)
+    case 'closed':
+      return killedError()
+    case 'stopped':
+      return new CancelledError(`the worker was stopped ${during}`)
+    case 'neverStarted':
+      return new BrokenExecutorError(`no worker can be started: ${howItEnded(death)}${lastWords(death)}`)
+    case 'outOfMemory':
+      return outOfMemory(death, during)
+    default:
+      return new TerminatedWorkerError(
+        `a worker was terminated ${during}: ${howItEnded(death)}${hint(death)}${lastWords(death)}`,
+        death,
+      )
+  }
+}
+
+/** Of what is ended by `shutdown({ killWorkers: true })`. */
+export function killedError(): ShutdownExecutorError {
+  return new ShutdownExecutorError('the executor was shut down with killWorkers before this task was done')
+}
+
+function outOfMemory(death: PoolDeath, during: string): OutOfMemoryError {
+  const { memoryLimitMiB } = death
+  const limit = memoryLimitMiB === undefined ? '' : ` (limit ${memoryLimitMiB} MiB)`
+  return new OutOfMemoryError(`a worker ran out of memory${limit} ${during}: ${howItEnded(death)}${lastWords(death)}`, {
+    ...death,
+    ...(memoryLimitMiB === undefined ? {} : { limitMiB: memoryLimitMiB }),
+  })
+}
+
+/** As loky writes it: `SIGKILL`, `EXIT(3)`. */
+function howItEnded({ signal, exitCode, error }: PoolDeath): string {
+  if (signal !== undefined) return signal
+  if (exitCode !== undefined) return `EXIT(${exitCode})`
+  return error?.message ?? 'it left no exit code'
+}
+
+function hint({ signal }: PoolDeath): string {
+  if (signal === 'SIGKILL') return ' (killed from outside; the system does so when memory runs out)'
+  return signal === 'SIGSEGV' || signal === 'SIGABRT' || signal === 'SIGBUS' ? ' (a crash in native code)' : ''
+}
+
+function lastWords({ stderrTail = '' }: PoolDeath): string {
+  const said = stderrTail.trim()
+  return said === '' ? '' : `\n${said}`
+}
