@@ -9,9 +9,11 @@ import { parseOptions } from '../config/options.ts'
 import { ValidationError } from '../core/errors.ts'
 import { captureFunction } from '../functions/capture.ts'
 import { captureReducer } from '../functions/capture-reducer.ts'
+import type { Executor } from '../futures/executor.ts'
 import { Future } from '../futures/future.ts'
 import { createListeners, type Listeners } from '../report/listeners.ts'
 import type { Storage } from '../storage/storage.ts'
+import { CallExecutor } from './call-executor.ts'
 import { Engine } from './engine.ts'
 import { FuturesList } from './futures-list.ts'
 import { Job, MapReduceJob } from './job.ts'
@@ -193,6 +195,11 @@ export class FunctionExecutor implements AsyncDisposable {
     }
     if (fs !== undefined) return getResults(fs, options, 'getResult options')
     return Promise.all([...this.#unread].map((each) => each.result()))
+  }
+
+  /** PEP 3148's interface over this executor's backend: each task is a call. Shutting it down leaves this one as it is. */
+  asExecutor(): Executor {
+    return new CallExecutor(this)
   }
 
   /** Takes no more work. What was submitted is finished unless `cancelFutures`; no worker is left when it resolves. */

@@ -3,6 +3,7 @@ import { CancelledError } from '../core/errors.ts'
 import { callId } from '../core/ids.ts'
 import { Future } from '../futures/future.ts'
 import type { WorkerStats } from '../monitor/monitor.ts'
+import { costOf } from './job-totals.ts'
 
 /** Times are epoch ms: those of the driver's clock here, the worker's own under `worker`. */
 export interface CallStats {
@@ -13,6 +14,8 @@ export interface CallStats {
   readonly endedAt: number | undefined
   /** Measured in the worker; absent where it died. */
   readonly worker: WorkerStats | undefined
+  /** Estimate of what its requests cost, in USD at list prices. */
+  readonly requestCost: number
 }
 
 export interface CallStatus {
@@ -43,6 +46,7 @@ export class ResponseFuture<R> extends Future<R> {
   #endedAt: number | undefined
   #attempts = 0
   #worker: WorkerStats | undefined
+  #onRunning: (() => void) | undefined
 
   /** For the executor. */
   constructor(owner: CallOwner, call: number) {
@@ -80,6 +84,7 @@ export class ResponseFuture<R> extends Future<R> {
       startedAt: this.#startedAt,
       endedAt: this.#endedAt,
       worker: this.#worker,
+      requestCost: this.#worker === undefined ? 0 : costOf(this.#worker),
     }
   }
 
@@ -101,6 +106,13 @@ export class ResponseFuture<R> extends Future<R> {
   markRunning(at: number): void {
     this.#startedAt = at
     if (!this.running()) this.setRunningOrNotifyCancel()
+    this.#onRunning?.()
+  }
+
+  /** @internal */
+  whenRunning(callback: () => void): void {
+    this.#onRunning = callback
+    if (this.running()) callback()
   }
 
   /** @internal */
