@@ -33,6 +33,14 @@ export async function* exactBody(
   if (expectedBytes !== undefined && received !== expectedBytes) throw truncated(received, expectedBytes, context)
 }
 
+const PLAIN: ReadonlySet<string> = new Set(['', 'identity', 'aws-chunked'])
+
+/** A Content-Encoding that changes bytes; undefined where there is none, also where the header says so. */
+export function encodingOf(header: string | undefined): string | undefined {
+  const encodings = (header ?? '').split(',').map((each) => each.trim().toLowerCase())
+  return encodings.some((each) => !PLAIN.has(each)) ? header : undefined
+}
+
 function truncated(
   received: number,
   expectedBytes: number | undefined,

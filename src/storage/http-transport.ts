@@ -1,13 +1,24 @@
-/** Requests of the http backend: kept-alive connections, redirects, timeouts, and errors as ours. */
+/** Requests by our own sockets: kept-alive connections, redirects, timeouts, and errors as ours. */
 import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import { NotFoundError, ObjectChangedError, type StorageContext, StorageError } from '../core/errors.ts'
+import { retryAfter } from './retry-after.ts'
 
 const MAX_REDIRECTS = 5
 const MAX_SOCKETS = 64
 /** A connection on which nothing moves for this long is given up. */
 const IDLE_TIMEOUT_MS = 60_000
 const REDIRECTS = new Set([301, 302, 303, 307, 308])
+
+/** A body encoded in transit is not the object's bytes. */
+const IDENTITY = { 'accept-encoding': 'identity' }
+
+export interface TransportRequest {
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: Uint8Array
+  readonly context: StorageContext
+  readonly signal: AbortSignal | undefined
+}
 
 export class HttpTransport {
   readonly #plain = new http.Agent({ keepAlive: true, maxSockets: MAX_SOCKETS })
@@ -28,7 +39,7 @@ export class HttpTransport {
     let target = url
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
       signal?.throwIfAborted()
-      const response = await this.#send(method, target, headers, context, signal)
+      const response = await this.send(method, target, { headers: { ...IDENTITY, ...headers }, context, signal })
       const status = response.statusCode ?? 0
       if (status >= 200 && status < 300) return response
       response.destroy()
@@ -38,30 +49,21 @@ export class HttpTransport {
     throw new StorageError('STORAGE', `more than ${MAX_REDIRECTS} redirects`, context)
   }
 
-  close(): void {
-    this.#plain.destroy()
-    this.#secure.destroy()
-  }
-
-  #send(
-    method: string,
-    url: URL,
-    headers: Readonly<Record<string, string>>,
-    context: StorageContext,
-    signal: AbortSignal | undefined,
-  ): Promise<IncomingMessage> {
+  /** The answer, whatever its status; its body is the caller's to read or destroy. @throws StorageError UNAVAILABLE */
+  send(method: string, url: URL, request: TransportRequest): Promise<IncomingMessage> {
+    const { headers, body, context, signal } = request
     const secure = url.protocol === 'https:'
     const agent = secure ? this.#secure : this.#plain
-    const options = { method, agent, headers: { 'accept-encoding': 'identity', 'user-agent': 'quern', ...headers } }
+    const options = { method, agent, headers: { 'user-agent': 'quern', ...headers } }
     return new Promise((resolve, reject) => {
-      const request = (secure ? https : http).request(url, options, (response) => {
+      const sent = (secure ? https : http).request(url, options, (response) => {
         signal?.removeEventListener('abort', abort)
         resolve(response)
       })
-      const abort = () => request.destroy(new Error('aborted'))
+      const abort = () => sent.destroy(new Error('aborted'))
       signal?.addEventListener('abort', abort, { once: true })
-      request.setTimeout(IDLE_TIMEOUT_MS, () => request.destroy(new Error(`nothing moved for ${IDLE_TIMEOUT_MS} ms`)))
-      request.on('error', (error) => {
+      sent.setTimeout(IDLE_TIMEOUT_MS, () => sent.destroy(new Error(`nothing moved for ${IDLE_TIMEOUT_MS} ms`)))
+      sent.on('error', (error) => {
         signal?.removeEventListener('abort', abort)
         reject(
           signal?.aborted
@@ -69,8 +71,13 @@ export class HttpTransport {
             : new StorageError('UNAVAILABLE', error.message, { ...context, cause: error }),
         )
       })
-      request.end()
+      sent.end(body)
     })
+  }
+
+  close(): void {
+    this.#plain.destroy()
+    this.#secure.destroy()
   }
 }
 
@@ -81,7 +88,7 @@ function redirectTarget(location: string | undefined, from: URL, context: Storag
 }
 
 function statusError(status: number, response: IncomingMessage, context: StorageContext): StorageError {
-  const place = { ...context, status }
+  const place = { ...context, status, ...retryAfter(response.headers['retry-after']) }
   const what = `HTTP ${status} ${response.statusMessage ?? ''}`.trimEnd()
   if (status === 404 || status === 410) return new NotFoundError(what, place)
   if (status === 401 || status === 403 || status === 407) return new StorageError('PERMISSION_DENIED', what, place)

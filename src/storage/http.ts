@@ -2,12 +2,13 @@
  * Objects behind http(s) URLs, read only: bucket `https://host`, key path and query as they stand in the URL.
  *
  * Invariant: a read that is pinned compares the validator of its own answer, since many servers ignore If-Match and
- * weak validators cannot be sent. What a server cannot do (ranges, lengths, validators) is told by `head`.
+ * weak validators cannot be sent. What a server cannot do (ranges, lengths, validators) is told by `head`. A body that is
+ * encoded in transit is refused.
  */
 import type { IncomingMessage } from 'node:http'
 import { ObjectChangedError, type StorageContext, StorageError } from '../core/errors.ts'
 import type { GetOptions, ObjectHead, ObjectReading, Reach, StorageBackend, StorageCapabilities } from './backend.ts'
-import { exactBody } from './http-body.ts'
+import { encodingOf, exactBody } from './http-body.ts'
 import { HttpTransport } from './http-transport.ts'
 import { assertRange, clipRange, httpRange, parseContentRange } from './ranges.ts'
 
@@ -30,6 +31,7 @@ export class HttpBackend implements StorageBackend {
     if (ifMatch?.startsWith('"')) headers['if-match'] = ifMatch
     const response = await this.#transport.request('GET', urlOf(bucket, key, context), headers, context, signal)
     try {
+      refuseEncoded(response, context)
       const head = headOf(key, response)
       if (ifMatch !== undefined && ifMatch !== head.etag) {
         throw new ObjectChangedError(`its validator is ${head.etag || 'none'}, not ${ifMatch}`, context)
@@ -50,6 +52,7 @@ export class HttpBackend implements StorageBackend {
     try {
       const response = await this.#transport.request('HEAD', url, {}, context, options.signal)
       response.resume()
+      refuseEncoded(response, context)
       head = headOf(key, response)
     } catch (error) {
       if (!(error instanceof StorageError) || !NO_HEAD.has(error.status ?? 0)) throw error
@@ -118,7 +121,7 @@ function givenRange(
   if (asked === undefined)
     return head.sizeUnknown ? { start: 0, end: Number.POSITIVE_INFINITY } : { start: 0, end: head.size }
   const part = response.statusCode === 206 ? parseContentRange(response.headers['content-range']) : undefined
-  if (part !== undefined) return part.range
+  if (part?.range.start === asked.start && part.range.end <= asked.end) return part.range
   // the whole answers a request for the whole
   if (response.statusCode === 200 && !head.sizeUnknown && asked.start === 0 && asked.end >= head.size) {
     return clipRange(asked, head.size, context)
@@ -127,6 +130,17 @@ function givenRange(
     ...context,
     status: response.statusCode ?? 0,
   })
+}
+
+/**
+ * A body encoded on its way is not the object: its length and its ranges are those of something else.
+ * @throws StorageError UNSUPPORTED
+ */
+function refuseEncoded(response: IncomingMessage, context: StorageContext): void {
+  const encoding = encodingOf(response.headers['content-encoding'])
+  if (encoding === undefined) return
+  const what = `the server sends the object encoded (Content-Encoding: ${encoding}) though it was asked for as it is`
+  throw new StorageError('UNSUPPORTED', what, context)
 }
 
 function headOf(key: string, response: IncomingMessage): ObjectHead {
@@ -144,7 +158,6 @@ function headOf(key: string, response: IncomingMessage): ObjectHead {
     ...(acceptsRanges === undefined ? {} : { acceptsRanges }),
     ...(Number.isNaN(modifiedMs) ? {} : { lastModified: modifiedMs }),
     ...(headers['content-type'] === undefined ? {} : { contentType: headers['content-type'] }),
-    ...(headers['content-encoding'] === undefined ? {} : { contentEncoding: headers['content-encoding'] }),
   }
 }
 

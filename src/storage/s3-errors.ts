@@ -1,21 +1,23 @@
 /**
- * The one place where errors of the AWS SDK and of S3 servers become ours.
+ * The one place where errors of the AWS SDK become ours, and where the refusals of S3 servers get their meaning.
  *
  * Invariant: nothing of the credentials gets through. The SDK's errors carry the signed request, and S3 answers a bad
  * signature with it (a session token in it); so the cause is a copy of what tells a failure, and nothing else.
  */
 import { NotFoundError, ObjectChangedError, type StorageContext, StorageError } from '../core/errors.ts'
+import { retryAfter } from './retry-after.ts'
 
 /** What was asked for; decides what a failed precondition means. */
 export type S3Condition = 'ifMatch' | 'putIfAbsent' | 'putIfMatch'
 
 const THROTTLING = new Set(['SlowDown', 'Throttling', 'ThrottlingException', 'RequestLimitExceeded', 'TooManyRequests'])
 
-interface ForeignError extends Error {
+export interface ForeignError extends Error {
   readonly Code?: string
   readonly code?: string
   readonly syscall?: string
   readonly $metadata?: { readonly httpStatusCode?: number }
+  readonly $response?: { readonly headers?: Readonly<Record<string, string>> }
 }
 
 /** `signal` aborted: its reason. Ours already: itself. Else a StorageError with the foreign one as `cause`. */
@@ -29,10 +31,13 @@ export function s3Error(
   const foreign = error as ForeignError
   const status = foreign.$metadata?.httpStatusCode
   const name = foreign.Code ?? foreign.name
-  const place = { ...context, cause: tellingPart(foreign), ...(status === undefined ? {} : { status }) }
+  const asked = retryAfter(foreign.$response?.headers?.['retry-after'])
+  const place = { ...context, cause: tellingPart(foreign), ...asked, ...(status === undefined ? {} : { status }) }
   const what = foreign.message === '' || foreign.message === name ? name : `${name}: ${foreign.message}`
   if (status === undefined || status < 400) return transportError(foreign, what, place)
-  return statusError(status, name, what, place, options.condition)
+  // the SDK corrects its clock by such an answer, so the next try may be right
+  if (name === 'RequestTimeTooSkewed') return new StorageError('UNAVAILABLE', what, place)
+  return s3Refusal(status, name, what, place, options.condition)
 }
 
 function tellingPart({ name, message, stack, Code, code, $metadata }: ForeignError): Error {
@@ -42,7 +47,8 @@ function tellingPart({ name, message, stack, Code, code, $metadata }: ForeignErr
   return $metadata === undefined ? copy : Object.assign(copy, { $metadata })
 }
 
-function statusError(
+/** What an answer with an error status means: `name` is S3's code, `condition` what the request asked for. */
+export function s3Refusal(
   status: number,
   name: string,
   what: string,
@@ -72,7 +78,7 @@ function failedCondition(condition: S3Condition | undefined, what: string, conte
 }
 
 /** No answer came: the network, a timeout, or no credentials to ask with. */
-function transportError(error: ForeignError, what: string, context: StorageContext): StorageError {
+export function transportError(error: ForeignError, what: string, context: StorageContext): StorageError {
   if (error.name === 'CredentialsProviderError') return new StorageError('PERMISSION_DENIED', what, context)
   const network = error.syscall !== undefined || /^E[A-Z_]+$/.test(error.code ?? '')
   const passing = network || error.name === 'TimeoutError' || error.name === 'AbortError'

@@ -2,10 +2,9 @@
  * S3 and what speaks like it: the contract in the SDK's commands, one request each. Ranges become inclusive here, and
  * listed keys are decoded and checked to come in UTF-8 byte order, which not every compatible store keeps.
  */
-
+import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
-import type { GetObjectCommandOutput, S3Client } from '@aws-sdk/client-s3'
-import { compareUtf8 } from '../core/bytes.ts'
+import type { DeleteObjectsCommand, GetObjectCommandOutput, S3Client } from '@aws-sdk/client-s3'
 import { type StorageContext, StorageError } from '../core/errors.ts'
 import type {
   GetOptions,
@@ -19,30 +18,28 @@ import type {
 } from './backend.ts'
 import { exactBody } from './http-body.ts'
 import { assertRange, httpRange, parseContentRange } from './ranges.ts'
-import { openS3Client, type S3Config, type Sdk } from './s3-client.ts'
+import { openS3Clients, type S3Clients, type S3Config } from './s3-client.ts'
 import { s3Error } from './s3-errors.ts'
+import { assertKeyOrder, DELETE_KEYS, decodeListedKey, deletionError, NOT_IN_XML } from './s3-keys.ts'
 import { putS3Object } from './s3-put.ts'
+import { s3PutRequests } from './s3-requests.ts'
 
-const DELETE_KEYS = 1_000
-/** XML, in which keys to delete are named, cannot carry these. */
-const NOT_IN_XML = /[\x00-\x1f\ufffe\uffff]/
+type Signal = AbortSignal | undefined
+type Send = (client: S3Client, how: { abortSignal?: AbortSignal }) => unknown
 
-/** The backend `aws_s3`. @throws ConfigError when @aws-sdk/client-s3 is not installed, or one of two keys is missing */
+/** The backend `aws_s3`. @throws ConfigError when @aws-sdk/client-s3 is missing, or settings contradict each other */
 export async function createS3Backend(config: S3Config): Promise<StorageBackend> {
-  const { sdk, client } = await openS3Client(config)
-  return new S3Backend(sdk, client)
+  return new S3Backend(await openS3Clients(config))
 }
 
 class S3Backend implements StorageBackend {
   readonly name = 'aws_s3'
   readonly reach: Reach = 'network'
   readonly capabilities: StorageCapabilities = { writable: true, conditionalPut: true, pin: 'etag', anyKey: true }
-  readonly #sdk: Sdk
-  readonly #client: S3Client
+  readonly #clients: S3Clients
 
-  constructor(sdk: Sdk, client: S3Client) {
-    this.#sdk = sdk
-    this.#client = client
+  constructor(clients: S3Clients) {
+    this.#clients = clients
   }
 
   async get(bucket: string, key: string, options: GetOptions = {}): Promise<ObjectReading> {
@@ -50,21 +47,26 @@ class S3Backend implements StorageBackend {
     const context = contextOf('get', bucket, key)
     signal?.throwIfAborted()
     assertRange(range, context)
-    const command = new this.#sdk.GetObjectCommand({
+    const { sdk, payer, customerKey } = this.#clients
+    const input = {
       Bucket: bucket,
       Key: key,
+      ...payer,
+      ...customerKey,
       ...(range === undefined ? {} : { Range: httpRange(range) }),
       ...(ifMatch === undefined ? {} : { IfMatch: ifMatch }),
-    })
+    }
     let output: GetObjectCommandOutput
     try {
-      output = await this.#client.send(command, sendOptions(signal))
+      output = await this.#clients.send(bucket, (client) =>
+        client.send(new sdk.GetObjectCommand(input), sendOptions(signal)),
+      )
     } catch (error) {
       throw s3Error(error, context, { condition: ifMatch === undefined ? undefined : 'ifMatch', signal })
     }
     const body = output.Body as unknown as Readable
     const part = parseContentRange(output.ContentRange)
-    if ((range === undefined) !== (part === undefined) || output.ContentLength === undefined) {
+    if (part?.range.start !== range?.start || output.ContentLength === undefined) {
       body.destroy()
       throw new StorageError('UNSUPPORTED', 'the server did not answer with the range that was asked for', context)
     }
@@ -80,77 +82,84 @@ class S3Backend implements StorageBackend {
     options: PutOptions = {},
   ): Promise<ObjectHead> {
     const head = () => this.head(bucket, key, { signal: options.signal })
-    const target = { sdk: this.#sdk, client: this.#client, bucket, key, context: contextOf('put', bucket, key), head }
-    return putS3Object(target, body, options)
+    const context = contextOf('put', bucket, key)
+    return putS3Object(s3PutRequests({ clients: this.#clients, bucket, key, context, head }), body, options)
   }
 
-  async head(bucket: string, key: string, options: { signal?: AbortSignal | undefined } = {}): Promise<ObjectHead> {
-    const command = new this.#sdk.HeadObjectCommand({ Bucket: bucket, Key: key })
-    return headOf(key, await this.#send('head', bucket, key, options.signal, (how) => this.#client.send(command, how)))
+  async head(bucket: string, key: string, options: { signal?: Signal } = {}): Promise<ObjectHead> {
+    const { sdk, payer, customerKey } = this.#clients
+    const input = { Bucket: bucket, Key: key, ...payer, ...customerKey }
+    const context = contextOf('head', bucket, key)
+    return headOf(
+      key,
+      await this.#send(context, bucket, options.signal, (client, how) =>
+        client.send(new sdk.HeadObjectCommand(input), how),
+      ),
+    )
   }
 
   async *list(bucket: string, options: ListOptions = {}): AsyncGenerator<readonly ObjectHead[]> {
     const { prefix, startAfter, signal } = options
+    const context = contextOf('list', bucket)
     let token: string | undefined
     let last: string | undefined
     do {
-      const command = new this.#sdk.ListObjectsV2Command({
+      const input = {
         Bucket: bucket,
+        ...this.#clients.payer,
         // keys may hold characters that XML cannot
-        EncodingType: 'url',
+        EncodingType: 'url' as const,
         ...(prefix === undefined || prefix === '' ? {} : { Prefix: prefix }),
         ...(startAfter === undefined || token !== undefined ? {} : { StartAfter: startAfter }),
         ...(token === undefined ? {} : { ContinuationToken: token }),
-      })
-      const output = await this.#send('list', bucket, undefined, signal, (how) => this.#client.send(command, how))
-      const decode = output.EncodingType === 'url' ? decodeKey : (key: string) => key
+      }
+      const output = await this.#send(context, bucket, signal, (client, how) =>
+        client.send(new this.#clients.sdk.ListObjectsV2Command(input), how),
+      )
+      const decode = output.EncodingType === 'url' ? decodeListedKey : (key: string) => key
       const page = (output.Contents ?? []).map((entry) =>
         headOf(decode(entry.Key ?? ''), { ...entry, ContentLength: entry.Size }),
       )
-      for (const { key } of page) {
-        if (last !== undefined && compareUtf8(last, key) >= 0) throw outOfOrder(last, key, contextOf('list', bucket))
-        last = key
-      }
+      last = assertKeyOrder(last, page, context)
       if (page.length > 0) yield page
       token = output.IsTruncated === true ? output.NextContinuationToken : undefined
     } while (token !== undefined)
   }
 
-  async delete(
-    bucket: string,
-    keys: readonly string[],
-    options: { signal?: AbortSignal | undefined } = {},
-  ): Promise<void> {
+  async delete(bucket: string, keys: readonly string[], options: { signal?: Signal } = {}): Promise<void> {
+    const { sdk, payer, isCompatible } = this.#clients
     const single = keys.length === 1 ? keys : keys.filter((key) => NOT_IN_XML.test(key))
     for (const Key of single) {
-      const command = new this.#sdk.DeleteObjectCommand({ Bucket: bucket, Key })
-      await this.#send('delete', bucket, Key, options.signal, (how) => this.#client.send(command, how))
+      const input = { Bucket: bucket, Key, ...payer }
+      await this.#send(contextOf('delete', bucket, Key), bucket, options.signal, (client, how) =>
+        client.send(new sdk.DeleteObjectCommand(input), how),
+      )
     }
     const many = keys.length === 1 ? [] : keys.filter((key) => !NOT_IN_XML.test(key))
+    const context = contextOf('delete', bucket)
     for (let start = 0; start < many.length; start += DELETE_KEYS) {
       const Objects = many.slice(start, start + DELETE_KEYS).map((Key) => ({ Key }))
-      const command = new this.#sdk.DeleteObjectsCommand({ Bucket: bucket, Delete: { Objects, Quiet: true } })
-      const { Errors = [] } = await this.#send('delete', bucket, undefined, options.signal, (how) =>
-        this.#client.send(command, how),
-      )
-      const failed = Errors.find(({ Code }) => Code !== 'NoSuchKey')
-      if (failed === undefined) continue
-      const code =
-        failed.Code === 'AccessDenied' ? 'PERMISSION_DENIED' : failed.Code === 'SlowDown' ? 'THROTTLED' : 'STORAGE'
-      const what = `${Errors.length} of ${Objects.length} keys were not deleted; ${failed.Code}: ${failed.Message}`
-      throw new StorageError(code, what, contextOf('delete', bucket, failed.Key))
+      const input = { Bucket: bucket, ...payer, Delete: { Objects, Quiet: true } }
+      const { Errors = [] } = await this.#send(context, bucket, options.signal, (client, how) => {
+        const command = new sdk.DeleteObjectsCommand(input)
+        if (isCompatible) addContentMd5(command)
+        return client.send(command, how)
+      })
+      const failed = deletionError(Errors, Objects.length, context)
+      if (failed !== undefined) throw failed
     }
   }
 
   async headBucket(bucket: string): Promise<void> {
-    const command = new this.#sdk.HeadBucketCommand({ Bucket: bucket })
-    await this.#send('headBucket', bucket, undefined, undefined, (how) => this.#client.send(command, how))
+    const { sdk } = this.#clients
+    const context = contextOf('headBucket', bucket)
+    await this.#send(context, bucket, undefined, (client) => client.send(new sdk.HeadBucketCommand({ Bucket: bucket })))
   }
 
   async createBucket(bucket: string): Promise<void> {
-    const command = new this.#sdk.CreateBucketCommand({ Bucket: bucket })
+    const { sdk } = this.#clients
     try {
-      await this.#client.send(command)
+      await this.#clients.send(bucket, (client) => client.send(new sdk.CreateBucketCommand({ Bucket: bucket })))
     } catch (error) {
       if (error instanceof Error && error.name === 'BucketAlreadyOwnedByYou') return
       throw s3Error(error, contextOf('createBucket', bucket))
@@ -158,35 +167,51 @@ class S3Backend implements StorageBackend {
   }
 
   async deleteBucket(bucket: string): Promise<void> {
-    const command = new this.#sdk.DeleteBucketCommand({ Bucket: bucket })
-    await this.#send('deleteBucket', bucket, undefined, undefined, (how) => this.#client.send(command, how))
+    const { sdk } = this.#clients
+    const context = contextOf('deleteBucket', bucket)
+    await this.#send(context, bucket, undefined, (client) =>
+      client.send(new sdk.DeleteBucketCommand({ Bucket: bucket })),
+    )
   }
 
   async close(): Promise<void> {
-    this.#client.destroy()
+    this.#clients.close()
   }
 
-  async #send<T>(
-    operation: string,
+  async #send<S extends Send>(
+    context: StorageContext,
     bucket: string,
-    key: string | undefined,
-    signal: AbortSignal | undefined,
-    request: (options: { abortSignal?: AbortSignal }) => Promise<T>,
-  ): Promise<T> {
+    signal: Signal,
+    request: S,
+  ): Promise<Awaited<ReturnType<S>>> {
     signal?.throwIfAborted()
     try {
-      return await request(sendOptions(signal))
+      return await this.#clients.send(bucket, async (client) => {
+        return (await request(client, sendOptions(signal))) as Awaited<ReturnType<S>>
+      })
     } catch (error) {
-      throw s3Error(error, contextOf(operation, bucket, key), { signal })
+      throw s3Error(error, context, { signal })
     }
   }
+}
+
+/** Compatible stores (Swift) ask for what S3 asked for before it took the SDK's checksums. */
+function addContentMd5(command: DeleteObjectsCommand): void {
+  command.middlewareStack.add(
+    (next) => (args) => {
+      const { body, headers } = args.request as { body: string; headers: Record<string, string> }
+      headers['content-md5'] = createHash('md5').update(body).digest('base64')
+      return next(args)
+    },
+    { step: 'build', name: 'quernContentMd5', priority: 'low' },
+  )
 }
 
 function contextOf(operation: string, bucket: string, key?: string): StorageContext {
   return { backend: 'aws_s3', operation, bucket, ...(key === undefined ? {} : { key }) }
 }
 
-function sendOptions(signal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
+function sendOptions(signal: Signal): { abortSignal?: AbortSignal } {
   return signal === undefined ? {} : { abortSignal: signal }
 }
 
@@ -209,14 +234,4 @@ function headOf(
     ...(ContentType === undefined ? {} : { contentType: ContentType }),
     ...(ContentEncoding === undefined ? {} : { contentEncoding: ContentEncoding }),
   }
-}
-
-/** S3's form encoding: a space is `+`, a plus `%2B`. */
-function decodeKey(encoded: string): string {
-  return decodeURIComponent(encoded.replaceAll('+', ' '))
-}
-
-function outOfOrder(last: string, key: string, context: StorageContext): StorageError {
-  const what = `the server lists ${JSON.stringify(key)} after ${JSON.stringify(last)}, not in UTF-8 byte order`
-  return new StorageError('UNSUPPORTED', what, context)
 }

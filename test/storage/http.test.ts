@@ -1,8 +1,11 @@
+import { utimesSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { collectBytes } from '../../src/core/bytes.ts'
 import { HttpBackend } from '../../src/storage/http.ts'
+import { MIB, noise } from '../conformance/storage-bench.ts'
 
 const CONTENT = 'arbitrary data'
 type Answer = (request: http.IncomingMessage, response: http.ServerResponse) => void
@@ -52,6 +55,17 @@ const answers: Record<string, Answer> = {
   '/cut-chunked': (_, response) => {
     response.writeHead(200)
     response.write('arbi', () => response.destroy())
+  },
+  '/gzipped': (request, response) => {
+    expect(request.headers['accept-encoding']).toBe('identity')
+    response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': 14 }).end(CONTENT)
+  },
+  '/identity': (_, response) =>
+    response.writeHead(200, { 'content-encoding': 'identity', 'content-length': 14 }).end(CONTENT),
+  '/elsewhere-in-it': (request, response) => {
+    const range = { 'content-range': 'bytes 0-4/14', 'content-length': 5 }
+    if (request.headers.range === undefined) response.writeHead(200, { 'content-length': 14 }).end(CONTENT)
+    else response.writeHead(206, range).end(CONTENT.slice(0, 5))
   },
   '/moved': (_, response) => response.writeHead(302, { location: '/moved-again' }).end(),
   '/moved-again': (_, response) => response.writeHead(301, { location: `${bucket}/strong` }).end(),
@@ -136,6 +150,23 @@ describe('HttpBackend', () => {
     })
   }
 
+  it('asks for the object as it is, and refuses by name what is encoded all the same', async () => {
+    const what = { code: 'UNSUPPORTED', message: expect.stringContaining('Content-Encoding: gzip') }
+    await expect(text('gzipped')).rejects.toMatchObject(what)
+    await expect(storage.head(bucket, 'gzipped')).rejects.toMatchObject(what)
+    expect(await text('identity')).toBe(CONTENT)
+  })
+
+  it('takes no other part than the one it asked for', async () => {
+    expect(await text('elsewhere-in-it', { range: { start: 0, end: 5 } })).toBe('arbit')
+    for (const range of [
+      { start: 2, end: 5 },
+      { start: 0, end: 3 },
+    ]) {
+      await expect(text('elsewhere-in-it', { range })).rejects.toMatchObject({ code: 'UNSUPPORTED' })
+    }
+  })
+
   const statuses: readonly (readonly [number, string])[] = [
     [401, 'PERMISSION_DENIED'],
     [403, 'PERMISSION_DENIED'],
@@ -178,5 +209,71 @@ describe('HttpBackend', () => {
     for (const outcome of await Promise.allSettled(refused)) {
       expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'UNSUPPORTED' } })
     }
+  })
+})
+
+const nginx = inject('nginx')
+if (nginx.endpoint === '') it.skip('HttpBackend against nginx: needs nginx')
+
+describe.skipIf(nginx.endpoint === '')('HttpBackend against nginx', () => {
+  const bytes = Buffer.from('arbitrary data')
+  const put = (name: string, content: Uint8Array) => writeFileSync(join(nginx.root, name), content)
+  const read = async (key: string, options = {}) => {
+    const { body } = await storage.get(nginx.endpoint, key, options)
+    return Buffer.from(await collectBytes(body)).toString()
+  }
+
+  for (const path of ['', 'dated/', 'compressing/', 'moved/', 'moved-for-good/']) {
+    it(`reads ranges of /${path}, and holds to what it saw`, async () => {
+      const key = `${path}a.txt`
+      put('a.txt', bytes)
+      const { etag, size, acceptsRanges } = await storage.head(nginx.endpoint, key)
+      expect({ size, acceptsRanges }).toEqual({ size: 14, acceptsRanges: true })
+      expect(etag).toMatch(path === 'dated/' ? /^modified:/ : /^"/)
+      expect(await read(key, { ifMatch: etag })).toBe('arbitrary data')
+      expect(await read(key, { ifMatch: etag, range: { start: 2, end: 5 } })).toBe('bit')
+      expect(await read(key, { ifMatch: etag, range: { start: 10, end: 99 } })).toBe('data')
+      await expect(read(key, { range: { start: 14, end: 15 } })).rejects.toMatchObject({ code: 'RANGE_INVALID' })
+      put('a.txt', Buffer.from('other bytes'))
+      utimesSync(join(nginx.root, 'a.txt'), 1, 2_000_000)
+      await expect(read(key, { ifMatch: etag })).rejects.toMatchObject({ code: 'OBJECT_CHANGED' })
+    })
+  }
+
+  it('knows a server without ranges, an empty file, a missing one, and refusals', async () => {
+    put('b.txt', bytes)
+    put('empty', Buffer.alloc(0))
+    expect(await storage.head(nginx.endpoint, 'no-ranges/b.txt')).toMatchObject({ size: 14, acceptsRanges: false })
+    expect(await read('no-ranges/b.txt')).toBe('arbitrary data')
+    const range = { start: 1, end: 2 }
+    await expect(read('no-ranges/b.txt', { range })).rejects.toMatchObject({ code: 'UNSUPPORTED' })
+    expect(await storage.head(nginx.endpoint, 'empty')).toMatchObject({ size: 0 })
+    expect(await read('empty')).toBe('')
+    await expect(read('none')).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    await expect(read('private/x')).rejects.toMatchObject({ code: 'PERMISSION_DENIED' })
+    await expect(read('busy/x')).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+  })
+
+  it('refuses by name what is sent encoded, to head and to get', async () => {
+    put('c.txt', bytes)
+    const what = { code: 'UNSUPPORTED', message: expect.stringContaining('gzip') }
+    await expect(storage.head(nginx.endpoint, 'encoded/c.txt')).rejects.toMatchObject(what)
+    await expect(read('encoded/c.txt')).rejects.toMatchObject(what)
+  })
+
+  it('reads odd names, percent-encoded as URLs have them', async () => {
+    for (const name of ['a b', '100%', 'a+b', 'a#b', 'a?b=c', `quotes'"<>&`, 'ünï-日本-😀']) {
+      put(name, Buffer.from(`content of ${name}`))
+      expect(await read(encodeURIComponent(name)), name).toBe(`content of ${name}`)
+    }
+  })
+
+  it('reads a large file whole and in ranges, byte for byte', async () => {
+    const content = noise(5 * MIB + 3)
+    put('large', content)
+    const { body } = await storage.get(nginx.endpoint, 'large')
+    expect(content.equals(await collectBytes(body))).toBe(true)
+    const part = await storage.get(nginx.endpoint, 'large', { range: { start: MIB, end: 3 * MIB } })
+    expect(content.subarray(MIB, 3 * MIB).equals(await collectBytes(part.body))).toBe(true)
   })
 })

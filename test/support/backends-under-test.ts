@@ -4,9 +4,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { FunctionExecutor } from '../../src/entry/index.ts'
+import { startGcsStub } from './gcs-stub.ts'
 import type { S3Server } from './servers.ts'
 
-export type StoreName = 'file' | 'localhost' | 'aws_s3' | 'memory'
+export type StoreName = 'file' | 'localhost' | 'aws_s3' | 'minio' | 'gcp_storage' | 'memory'
+
+const SCHEMES: Partial<Record<StoreName, string>> = { aws_s3: 's3', gcp_storage: 'gs' }
 
 export interface StoreUnderTest {
   readonly exec: FunctionExecutor
@@ -23,16 +26,21 @@ export function s3Section(server: S3Server, bucket: string, endpoint: string = s
   return { endpoint, region, accessKeyId, secretAccessKey, storageBucket: bucket }
 }
 
-/** An executor whose `storage` is the named store (localhost where the files are the user's own). */
+/**
+ * An executor whose `storage` is the named store (localhost where the files are the user's own). Google Cloud Storage
+ * is a stub of its own.
+ */
 export async function openStore(name: StoreName, server: S3Server): Promise<StoreUnderTest> {
   const folder = mkdtempSync(path.join(tmpdir(), 'quern-store-'))
   const bucket = `quern-${randomBytes(6).toString('hex')}`
   const storage = name === 'file' ? 'localhost' : name
+  const stub = name === 'gcp_storage' ? await startGcsStub() : undefined
   const config = {
     quern: { storage },
     localhost: { storageRoot: path.join(folder, 'store'), storageBucket: bucket },
     memory: { storageBucket: bucket },
-    ...(server.kind === 'none' ? {} : { aws_s3: s3Section(server, bucket) }),
+    ...(server.kind === 'none' ? {} : { aws_s3: s3Section(server, bucket), minio: s3Section(server, bucket) }),
+    ...(stub === undefined ? {} : { gcp_storage: { endpoint: stub.endpoint, storageBucket: bucket } }),
   }
   const exec = new FunctionExecutor({
     ...(name === 'memory' ? { backend: 'inline' } : { maxWorkers: 2 }),
@@ -42,7 +50,7 @@ export async function openStore(name: StoreName, server: S3Server): Promise<Stor
   })
   await exec.storage.createBucket(bucket)
   const files = path.join(folder, 'files')
-  const scheme = name === 'aws_s3' ? 's3' : name
+  const scheme = SCHEMES[name] ?? name
   return {
     exec,
     config,
@@ -55,6 +63,7 @@ export async function openStore(name: StoreName, server: S3Server): Promise<Stor
     },
     async close() {
       await exec.shutdown()
+      await stub?.close()
       rmSync(folder, { recursive: true, force: true })
     },
   }
