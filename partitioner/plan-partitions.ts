@@ -8,17 +8,9 @@ import { type Cutting, nominalRange, rangeCount } from './cut.ts'
 import { delimiterOf, partitionOptions } from './options.ts'
 import { lookAheadBytes } from './owned.ts'
 import type { Partition, PartitionOptions, Plan, PlanOptions, PriceTable, Uncut } from './plan.ts'
+import { DEFAULT_PRICES, isPriced, requestCost } from './prices.ts'
 import { expectedGets } from './ranged.ts'
 import type { Selected } from './select.ts'
-
-/** Version 1 of the price table: Amazon S3 Standard, us-east-1, list prices of 2025; per 1,000 requests. */
-export const DEFAULT_PRICES: PriceTable = {
-  currency: 'USD',
-  get: 0.0004,
-  list: 0.005,
-  put: 0.005,
-  assumptions: 'requests only, at list prices of S3 Standard in us-east-1 (2025); no transfer, storage or compute',
-}
 
 const UNCUT_WARNINGS: readonly { readonly why: Uncut; readonly text: string }[] = [
   {
@@ -28,7 +20,6 @@ const UNCUT_WARNINGS: readonly { readonly why: Uncut; readonly text: string }[] 
   { why: 'no ranges', text: 'objects whose server serves no ranges, each read by one GET that cannot be resumed' },
 ]
 const MANY_PARTITIONS = 100_000
-const UNPRICED_BACKENDS: ReadonlySet<string> = new Set(['file', 'localhost', 'memory', 'minio', 'http'])
 
 /**
  * Cuts the selected objects; partitions in the order of the objects, then of their offsets.
@@ -125,7 +116,7 @@ function expectedRequests(
   const priced = { get: 0, list: 0 }
   const count = (backend: string, what: 'get' | 'list', requests: number) => {
     total[what] += requests
-    if (!UNPRICED_BACKENDS.has(backend)) priced[what] += requests
+    if (isPriced(backend)) priced[what] += requests
   }
   for (const { backend, list, head } of selected.requests) {
     count(backend, 'list', list)
@@ -140,7 +131,7 @@ function expectedRequests(
     const gets = expectedGets(Math.min(object.size, range.end + past) - range.start)
     count(object.backend, 'get', gets + (index > 0 ? probes : 0))
   }
-  return { requests: total, amount: (priced.get * prices.get + priced.list * prices.list) / 1_000 }
+  return { requests: total, amount: requestCost(priced, prices) }
 }
 
 function assumptionsOf(prices: PriceTable): string {

@@ -1,16 +1,43 @@
 /** Several sources read ahead, delivered in order: what is held is at most `ahead` sources long. */
 
+/**
+ * The requests that all readers of a process together may have under way ahead of those they are reading from. The one
+ * a reader waits for is never held back, so readers that wait for each other cannot lock each other out.
+ */
+export class ReadAhead {
+  #free: number
+
+  constructor(requests: number) {
+    this.#free = requests
+  }
+
+  /** Whether one more may be sent; then `release` it. */
+  take(): boolean {
+    if (this.#free <= 0) return false
+    this.#free -= 1
+    return true
+  }
+
+  release(): void {
+    this.#free += 1
+  }
+}
+
 /** Chunks of every opened source, in the order of `items`; an error shows where its source's turn comes. */
 export async function* prefetch<Item, Chunk>(
   items: Iterable<Item>,
-  ahead: number,
+  { ahead, readAhead }: { readonly ahead: number; readonly readAhead: ReadAhead },
   open: (item: Item) => AsyncIterable<Chunk>,
 ): AsyncGenerator<Chunk, void, undefined> {
   const rest = items[Symbol.iterator]()
+  // the first is being read, those behind it hold a place each
   const queue: Drain<Chunk>[] = []
   const fill = () => {
     while (queue.length < ahead) {
+      const isAhead = queue.length > 0
+      if (isAhead && !readAhead.take()) return
       const { done, value } = rest.next()
+      if (done && isAhead) readAhead.release()
       if (done) return
       queue.push(new Drain(open(value)))
     }
@@ -19,9 +46,11 @@ export async function* prefetch<Item, Chunk>(
     for (fill(); queue[0] !== undefined; fill()) {
       yield* queue[0].chunks()
       queue.shift()
+      if (queue.length > 0) readAhead.release()
     }
   } finally {
     for (const drain of queue) drain.stop()
+    for (let i = 1; i < queue.length; i++) readAhead.release()
   }
 }
 

@@ -2,20 +2,19 @@
  * The bytes of one object version, in order, through ranged GETs that carry the planned pin.
  *
  * - Every GET asks for the planned etag; a change is final (ObjectChangedError), so bytes of two versions never mix.
- * - A body that breaks or ends short is resumed from its offset under the same pin; without a pin it is only begun
- *   again when nothing of it was delivered.
+ * - A body that ends short is an error, never the end. Sending again, and going on where a body broke, is the work of
+ *   the store's layers (src/storage/with-retry.ts): nothing here is tried twice.
  * - Over a network several requests run ahead, each at most `requestBytes` long, so memory is bounded by
- *   `ahead` × `requestBytes` however large the range is. On this machine one request streams: splitting costs, and
+ *   `ahead` × `requestBytes` however large the range is; over all readers of a process `ReadAhead` bounds those ahead
+ *   of the one that is read. On this machine one request streams: splitting costs, and
  *   gains nothing.
  * - Past `end`, up to `limit`, bytes are fetched only when they are asked for, in requests that double.
  */
-import { DEFAULT_RETRY, type RetryPolicy, retryDelayMs } from '../src/core/backoff.ts'
 import { asBuffer, type ByteRange } from '../src/core/bytes.ts'
-import { type Clock, systemClock } from '../src/core/clock.ts'
 import type { CloudObject } from '../src/core/cloud-object.ts'
-import { isTransient, ObjectChangedError, QuernError, StorageError } from '../src/core/errors.ts'
+import { ObjectChangedError, QuernError, StorageError } from '../src/core/errors.ts'
 import type { ObjectHead, StorageBackend } from '../src/storage/backend.ts'
-import { prefetch } from './prefetch.ts'
+import { prefetch, ReadAhead } from './prefetch.ts'
 
 /** One GET's size; 8 to 16 MiB is where cost and throughput of object stores meet (AnyBlob, PVLDB 16). */
 export const REQUEST_BYTES = 8 * 1024 * 1024
@@ -35,10 +34,8 @@ export interface RangedOptions {
   readonly reuse?: boolean | undefined
   /** Requests under way at once; default 3 over a network, else 1. */
   readonly ahead?: number | undefined
-  /** Tries of a request that gets nowhere; any progress starts the count again. */
-  readonly retry?: RetryPolicy | undefined
-  readonly clock?: Clock | undefined
-  readonly random?: (() => number) | undefined
+  /** Shared by the readers of a process; default: one of its own, which lets every reader have its `ahead`. */
+  readonly readAhead?: ReadAhead | undefined
   /** Sees the head of every answer before its bytes are delivered; may throw. */
   readonly onHead?: ((head: ObjectHead) => void) | undefined
 }
@@ -47,7 +44,7 @@ export interface RangedOptions {
  * Chunks of [start, end), then of [end, limit) on demand, in order; none is empty. Leaving early aborts what is in
  * flight.
  * @throws ObjectChangedError when the object is not the planned version
- * @throws StorageError of the last try, when the tries are used up
+ * @throws StorageError what the store answers, when its layers gave up; BODY_TRUNCATED
  */
 export async function* rangedBytes(options: RangedOptions): AsyncGenerator<Buffer, void, undefined> {
   const { start, end, limit = end, requestBytes = REQUEST_BYTES } = options
@@ -58,13 +55,14 @@ export async function* rangedBytes(options: RangedOptions): AsyncGenerator<Buffe
   options.signal?.addEventListener('abort', onAbort, { once: true })
   // with requests ahead, chunks wait for their turn
   const reuse = options.reuse === true && ahead === 1
-  const open = (range: ByteRange) => resumingBody({ ...options, reuse }, range, stop.signal)
+  const open = (range: ByteRange) => rangeBody({ ...options, reuse }, range, stop.signal)
   try {
     stop.signal.throwIfAborted()
     if (ahead === 1 || end - start <= splitAbove(requestBytes)) {
       if (end > start) yield* open({ start, end })
     } else {
-      yield* prefetch(requestRanges(start, end, requestBytes), ahead, open)
+      const { readAhead = new ReadAhead(ahead) } = options
+      yield* prefetch(requestRanges(start, end, requestBytes), { ahead, readAhead }, open)
     }
     let demand = Math.min(FIRST_DEMAND_BYTES, requestBytes)
     for (let at = Math.max(start, end); at < limit; demand = Math.min(demand * 2, requestBytes)) {
@@ -98,29 +96,15 @@ function* requestRanges(start: number, end: number, requestBytes: number): Gener
   }
 }
 
-async function* resumingBody(options: RangedOptions, range: ByteRange, signal: AbortSignal): AsyncGenerator<Buffer> {
-  const { clock = systemClock, random = Math.random, retry = DEFAULT_RETRY } = options
+async function* rangeBody(options: RangedOptions, range: ByteRange, signal: AbortSignal): AsyncGenerator<Buffer> {
   let at = range.start
-  for (let attempt = 1; at < range.end; attempt++) {
-    const before = at
-    try {
-      const body = await openBody(options, { start: at, end: range.end }, signal)
-      for await (const chunk of body) {
-        signal.throwIfAborted()
-        if (at + chunk.length > range.end) throw oddBody(options, `more bytes than the range ${at}-${range.end} has`)
-        at += chunk.length
-        yield asBuffer(chunk)
-      }
-      if (at < range.end) throw truncated(options, at, range.end)
-    } catch (error) {
-      signal.throwIfAborted()
-      if (at > before) attempt = 1
-      const delay = isTransient(error) ? retryDelayMs(retry, attempt + 1, random()) : undefined
-      const mixable = options.object.etag === '' && at > range.start
-      if (delay === undefined || mixable) throw error
-      await clock.sleep(delay, signal)
-    }
+  for await (const chunk of await openBody(options, range, signal)) {
+    signal.throwIfAborted()
+    if (at + chunk.length > range.end) throw oddBody(options, `more bytes than the range ${at}-${range.end} has`)
+    at += chunk.length
+    yield asBuffer(chunk)
   }
+  if (at < range.end) throw truncated(options, at, range.end)
 }
 
 async function openBody(

@@ -30,7 +30,7 @@ export interface OpenOptions {
   /** Told of every owned chunk as it is read. */
   readonly onBytes?: ((bytes: number) => void) | undefined
   /** How requests are sent; see rangedBytes. */
-  readonly requests?: Pick<RangedOptions, 'requestBytes' | 'ahead' | 'retry' | 'clock' | 'random'> | undefined
+  readonly requests?: Pick<RangedOptions, 'requestBytes' | 'ahead' | 'readAhead'> | undefined
 }
 
 /** The reader of one partition; nothing is requested before something is read. */

@@ -2,16 +2,14 @@
  * One GET, from an object's first byte to its last, for what cannot be read in ranges: no length is told, no ranges
  * are served, or no validator would hold two requests to one version.
  *
- * - A body that breaks before a byte of it was delivered is asked for again; after that it is an error, since nothing
- *   says that a second body is the same: no record is ever doubled or cut.
+ * - A body that breaks after a byte of it was delivered is an error, since nothing says that a second body is the same:
+ *   no record is ever doubled or cut. One that breaks before is begun again by the store's retry layer.
  * - It is streamed, so memory is a few chunks however long it is.
  * - Where a length is known, the body has exactly that; where the store has a validator, it is still compared.
  */
-import { DEFAULT_RETRY, retryDelayMs } from '../src/core/backoff.ts'
 import { asBuffer } from '../src/core/bytes.ts'
-import { systemClock } from '../src/core/clock.ts'
 import type { CloudObject } from '../src/core/cloud-object.ts'
-import { isTransient, ObjectChangedError, StorageError } from '../src/core/errors.ts'
+import { ObjectChangedError, StorageError } from '../src/core/errors.ts'
 import type { EdgeSource } from './edges.ts'
 
 /** Chunks of the whole object in order, none empty; `sizeUnknown`: its planned size says nothing. */
@@ -20,25 +18,14 @@ export async function* uncutBytes(
   sizeUnknown: boolean,
   source: EdgeSource,
 ): AsyncGenerator<Buffer, void, undefined> {
-  const { retry = DEFAULT_RETRY, clock = systemClock, random = Math.random, signal } = source
   let delivered = 0
-  for (let attempt = 1; ; attempt++) {
-    try {
-      for await (const chunk of await openWhole(object, sizeUnknown, source)) {
-        signal?.throwIfAborted()
-        if (!sizeUnknown && delivered + chunk.length > object.size) throw oddLength(object, source, 'more bytes')
-        delivered += chunk.length
-        yield asBuffer(chunk)
-      }
-      if (!sizeUnknown && delivered < object.size) throw oddLength(object, source, 'fewer bytes')
-      return
-    } catch (error) {
-      signal?.throwIfAborted()
-      const delay = isTransient(error) && delivered === 0 ? retryDelayMs(retry, attempt + 1, random()) : undefined
-      if (delay === undefined) throw error
-      await clock.sleep(delay, signal)
-    }
+  for await (const chunk of await openWhole(object, sizeUnknown, source)) {
+    source.signal?.throwIfAborted()
+    delivered += chunk.length
+    if (!sizeUnknown && delivered > object.size) throw oddLength(object, source, 'more bytes')
+    yield asBuffer(chunk)
   }
+  if (!sizeUnknown && delivered < object.size) throw oddLength(object, source, 'fewer bytes')
 }
 
 async function openWhole(

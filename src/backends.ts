@@ -9,6 +9,7 @@ import { createLocalhostCompute } from './compute/localhost.ts'
 import { type Config, loadConfig, type Sections } from './config/config.ts'
 import type { ExecutorSettings } from './config/options.ts'
 import { Secret } from './config/secret.ts'
+import { RetryBudget } from './core/backoff.ts'
 import { ConfigError } from './core/errors.ts'
 import { nearestName } from './core/nearest.ts'
 import { cpuCount } from './pool/cpu-count.ts'
@@ -39,34 +40,54 @@ export interface Composition {
   close(): Promise<void>
 }
 
-type Loader = (sections: OpenSections) => Promise<StorageBackend>
+type Loader = (sections: OpenSections, budget: RetryBudget) => Promise<StorageBackend>
 
 const STORES: Readonly<Record<string, Loader>> = {
-  file: async () => new (await import('./storage/file.ts')).FileBackend(),
-  http: async () => patient(new (await import('./storage/http.ts')).HttpBackend()),
-  memory: async () => (await import('./storage/memory.ts')).processMemory(),
+  file: async () => metered(new (await import('./storage/file.ts')).FileBackend()),
+  http: async (_, budget) => patient(new (await import('./storage/http.ts')).HttpBackend(), budget),
+  memory: async () => metered((await import('./storage/memory.ts')).processMemory()),
   localhost: async ({ localhost }) => {
     const { LocalhostBackend } = await import('./storage/localhost.ts')
-    return new LocalhostBackend({ root: localhost.storageRoot as string })
+    return metered(new LocalhostBackend({ root: localhost.storageRoot as string }))
   },
-  aws_s3: async ({ aws_s3 }) => patient(await (await import('./storage/s3.ts')).createS3Backend(aws_s3)),
+  aws_s3: async ({ aws_s3 }, budget) =>
+    patient(await (await import('./storage/s3.ts')).createS3Backend(aws_s3), budget),
+  minio: async ({ minio }, budget) =>
+    patient(await (await import('./storage/minio.ts')).createMinioBackend(minio), budget),
+  gcp_storage: async ({ gcp_storage }, budget) =>
+    patient(await (await import('./storage/gcs.ts')).createGcsBackend(gcp_storage), budget),
 }
 
-/** What lies behind a network fails now and then. */
-async function patient(backend: StorageBackend): Promise<StorageBackend> {
-  return (await import('./storage/with-retry.ts')).withRetry(backend)
+/**
+ * What lies behind a network fails now and then, is slow now and then, and wants to be asked at its pace. A retry waits
+ * for its place in the rate; a hedge does not, as there are few; what is counted is what is really sent.
+ */
+async function patient(backend: StorageBackend, budget: RetryBudget): Promise<StorageBackend> {
+  const [{ withRetry }, { withLimit }, { withHedge }, { withMetering }] = await Promise.all([
+    import('./storage/with-retry.ts'),
+    import('./storage/with-limit.ts'),
+    import('./storage/with-hedge.ts'),
+    import('./storage/with-metering.ts'),
+  ])
+  return withRetry(withLimit(withHedge(withMetering(backend))), { budget })
+}
+
+/** What this machine or process holds only has its requests counted. */
+async function metered(backend: StorageBackend): Promise<StorageBackend> {
+  return (await import('./storage/with-metering.ts')).withMetering(backend)
 }
 
 /** Backends by name, each connected once. @throws ConfigError for a name nobody knows */
 export function createBackends(sections: OpenSections): Backends {
   const connected = new Map<string, Promise<StorageBackend>>()
+  const budget = new RetryBudget()
   return {
     resolve(name) {
       const known = connected.get(name)
       if (known !== undefined) return known
       const load = STORES[name]
       if (load === undefined) return Promise.reject(unknownStore(name))
-      const backend = load(sections)
+      const backend = load(sections, budget)
       connected.set(name, backend)
       return backend
     },
@@ -116,8 +137,14 @@ export function openSections(sections: Sections): OpenSections {
       Object.entries(section).map(([key, value]) => [key, value instanceof Secret ? value.reveal() : value]),
     ),
   ])
-  const { localhost, ...others } = Object.fromEntries(open) as OpenSections
-  return { ...others, localhost: { ...localhost, storageRoot: resolvePath(localhost.storageRoot ?? '.quern/storage') } }
+  const { localhost, gcp_storage, ...others } = Object.fromEntries(open) as OpenSections
+  const { credentialsPath } = gcp_storage
+  return {
+    ...others,
+    localhost: { ...localhost, storageRoot: resolvePath(localhost.storageRoot ?? '.quern/storage') },
+    gcp_storage:
+      credentialsPath === undefined ? gcp_storage : { ...gcp_storage, credentialsPath: resolvePath(credentialsPath) },
+  }
 }
 
 /** Loaded with this file, unlike stores: a job's workers are to come up while its function is looked at. */
@@ -129,6 +156,7 @@ function createCompute(config: Config, sections: OpenSections, resolve: BackendR
   }
   const slots = config.workers ?? cpuCount()
   return createLocalhostCompute({
+    workers: config.backend === 'threads' ? 'threads' : 'processes',
     slots,
     waitingSlots: slots,
     workerEntry: workerEntry(),

@@ -19,6 +19,7 @@ export type ErrorCode =
   | 'TERMINATED_WORKER'
   | 'OUT_OF_MEMORY'
   | 'SHUTDOWN_EXECUTOR'
+  | 'RECURSION'
   | StorageErrorCode
 
 /** What went wrong in a store. `THROTTLED`, `UNAVAILABLE` and `BODY_TRUNCATED` may pass when the request is sent again. */
@@ -71,6 +72,8 @@ export interface StorageContext {
   readonly key?: string
   /** HTTP status, where there was one. */
   readonly status?: number
+  /** How long the store asked to be left alone, where it said so (Retry-After). */
+  readonly retryAfterMs?: number
   readonly cause?: unknown
 }
 
@@ -81,6 +84,7 @@ export class StorageError extends QuernError {
   readonly bucket: string | undefined
   readonly key: string | undefined
   readonly status: number | undefined
+  readonly retryAfterMs: number | undefined
 
   constructor(code: ErrorCode, what: string, context: StorageContext) {
     super(
@@ -93,6 +97,7 @@ export class StorageError extends QuernError {
     this.bucket = context.bucket
     this.key = context.key
     this.status = context.status
+    this.retryAfterMs = context.retryAfterMs
   }
 }
 
@@ -229,6 +234,13 @@ export class OutOfMemoryError extends TerminatedWorkerError {
 export class ShutdownExecutorError extends QuernError {
   constructor(message: string, options?: ErrorOptions) {
     super('SHUTDOWN_EXECUTOR', message, options)
+  }
+}
+
+/** Workers would be nested too deep: each would start workers of its own. */
+export class RecursionError extends QuernError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('RECURSION', message, options)
   }
 }
 

@@ -8,8 +8,12 @@ export type { ByteRange } from '../core/bytes.ts'
 export type { CloudObject } from '../core/cloud-object.ts'
 export type { ObjectHead, StorageBackend, StorageCapabilities } from '../storage/backend.ts'
 
+export { type HedgeLayer, withHedge } from '../storage/with-hedge.ts'
+export { type LimitLayer, withLimit } from '../storage/with-limit.ts'
+export { type RetryLayer, withRetry } from '../storage/with-retry.ts'
+
 export interface OpenOptions {
-  /** `aws_s3`, `localhost`, `memory`; default: the configured one. */
+  /** `aws_s3`, `minio`, `gcp_storage`, `localhost`, `memory`; default: the configured one. */
   readonly backend?: string
   readonly bucket?: string
   /** Settings of the backend's section: `endpoint`, `region`, … */
@@ -18,7 +22,7 @@ export interface OpenOptions {
 
 export class Storage extends StorageFace {
   /**
-   * A store by URL (`s3://bucket`, `localhost://bucket`, `memory://bucket`) or by options; the rest comes from the
+   * A store by URL (`s3://bucket`, `minio://bucket`, `gs://bucket`, `localhost://bucket`, …) or by options; the rest comes from the
    * configuration. Nothing is connected before the first request.
    * @throws ValidationError, ConfigError
    */
@@ -38,6 +42,8 @@ export class Storage extends StorageFace {
 
 const SCHEMES: Readonly<Record<string, string>> = {
   s3: 'aws_s3',
+  minio: 'minio',
+  gs: 'gcp_storage',
   localhost: 'localhost',
   memory: 'memory',
   file: 'file',

@@ -13,7 +13,7 @@ import type { CallInput } from '../job/messages.ts'
 import type { WorkerStats } from '../monitor/monitor.ts'
 import type { Pin } from '../storage/backend.ts'
 import { failuresOf } from './failures.ts'
-import { emptyTotals, type JobTotals } from './job-totals.ts'
+import { addStats, emptyTotals, type JobTotals } from './job-totals.ts'
 import { errorOf } from './outcome-error.ts'
 import { type CallOwner, ResponseFuture } from './response-future.ts'
 import { ResultStore } from './result-store.ts'
@@ -173,12 +173,7 @@ export class JobRun implements CallOwner {
     totals[outcome] += 1
     totals.attempts += attempts
     if (stats === undefined) return
-    totals.bytesRead += stats.bytesRead
-    totals.recordsRead += stats.recordsRead
-    totals.resultBytes += stats.resultBytes
-    totals.runMs += stats.runMs
-    totals.cpuMs += stats.cpuMs
-    totals.peakRssBytes = Math.max(totals.peakRssBytes, stats.rssBytes)
+    addStats(totals, stats)
   }
 
   #end(failure?: Error): void {

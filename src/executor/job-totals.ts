@@ -1,4 +1,8 @@
 /** Counts of a job, kept up as its calls end. */
+import { DEFAULT_PRICES, isPriced, requestCost } from '../../partitioner/prices.ts'
+import { addCounts, emptyCounts, type RequestCounts } from '../core/tally.ts'
+import type { WorkerStats } from '../monitor/monitor.ts'
+
 export interface JobTotals {
   calls: number
   done: number
@@ -15,14 +19,18 @@ export interface JobTotals {
   runMs: number
   cpuMs: number
   peakRssBytes: number
+  /** Sent for the calls that ended, over all stores; what a worker that died had sent is not known. */
+  readonly requests: RequestCounts
+  /** Estimate of what they cost, in USD at list prices (partitioner/prices.ts). */
+  requestCost: number
   startedAt: number | undefined
   endedAt: number | undefined
 }
 
 export function emptyTotals(): JobTotals {
   const zero = { calls: 0, done: 0, succeeded: 0, failed: 0, cancelled: 0, running: 0, attempts: 0, bytes: 0 }
-  const sums = { bytesRead: 0, recordsRead: 0, resultBytes: 0, runMs: 0, cpuMs: 0, peakRssBytes: 0 }
-  return { ...zero, ...sums, startedAt: undefined, endedAt: undefined }
+  const sums = { bytesRead: 0, recordsRead: 0, resultBytes: 0, runMs: 0, cpuMs: 0, peakRssBytes: 0, requestCost: 0 }
+  return { ...zero, ...sums, requests: emptyCounts(), startedAt: undefined, endedAt: undefined }
 }
 
 export interface Progress {
@@ -38,4 +46,23 @@ export interface Progress {
 /** Sums over the calls that have ended. Times are epoch ms of the driver; durations and memory come from the workers. */
 export interface JobStats extends Readonly<JobTotals> {
   readonly submittedAt: number
+}
+
+/** Adds what one call took. */
+export function addStats(totals: JobTotals, stats: WorkerStats): void {
+  totals.bytesRead += stats.bytesRead
+  totals.recordsRead += stats.recordsRead
+  totals.resultBytes += stats.resultBytes
+  totals.runMs += stats.runMs
+  totals.cpuMs += stats.cpuMs
+  totals.peakRssBytes = Math.max(totals.peakRssBytes, stats.rssBytes)
+  for (const counts of Object.values(stats.requests ?? {})) addCounts(totals.requests, counts)
+  totals.requestCost += costOf(stats)
+}
+
+/** Estimate of what the requests of a call cost, in the currency of the prices. */
+export function costOf({ requests = {} }: Pick<WorkerStats, 'requests'>, prices = DEFAULT_PRICES): number {
+  let cost = 0
+  for (const [backend, counts] of Object.entries(requests)) if (isPriced(backend)) cost += requestCost(counts, prices)
+  return cost
 }

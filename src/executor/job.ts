@@ -39,7 +39,8 @@ export class Job<T, R> extends Future<T> {
   }
 
   get stats(): JobStats {
-    return { ...this.#run.totals, submittedAt: this.#run.submittedAt }
+    const { requests, ...totals } = this.#run.totals
+    return { ...totals, requests: { ...requests }, submittedAt: this.#run.submittedAt }
   }
 
   /** Settles when planning has. @throws ValidationError when the job has no plan: its inputs are plain items */

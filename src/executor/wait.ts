@@ -2,7 +2,7 @@
 import { parseOptions } from '../config/options.ts'
 import { TimeoutError } from '../core/errors.ts'
 import { formatDuration } from '../core/sizes.ts'
-import type { Future } from '../futures/future.ts'
+import { Endings } from '../futures/endings.ts'
 import { failuresOf } from './failures.ts'
 import type { GetResultOptions, WaitOptions } from './options.ts'
 import type { ResponseFuture } from './response-future.ts'
@@ -62,7 +62,7 @@ function neededOf(returnWhen: Exclude<WaitOptions['returnWhen'], undefined>, cou
   return count
 }
 
-function untilDone(
+async function untilDone(
   futures: readonly ResponseFuture<unknown>[],
   needed: number,
   firstException: boolean,
@@ -70,30 +70,17 @@ function untilDone(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   signal?.throwIfAborted()
-  return new Promise((resolve, reject) => {
-    let done = 0
-    let over = false
-    const finish = (settle: () => void) => {
-      if (over) return
-      over = true
-      clearTimeout(timer)
-      signal?.removeEventListener('abort', onAbort)
-      for (const future of futures) future.removeDoneCallback(onDone)
-      settle()
+  const endings = new Endings<ResponseFuture<unknown>>(timeoutMs, signal)
+  for (const future of futures) endings.watch(future)
+  try {
+    let [done, over] = [0, needed === 0]
+    for (let more = true; more && !over; more = over || (await endings.next())) {
+      for (let future = endings.shift(); future !== undefined; future = endings.shift()) {
+        done += 1
+        over ||= done >= needed || (firstException && future.failed())
+      }
     }
-    const onAbort = () => finish(() => reject(signal?.reason))
-    const onDone = (future: Future<unknown>) => {
-      done += 1
-      const failed = firstException && future.snapshot().exception !== undefined
-      if (done >= needed || failed) finish(resolve)
-    }
-    const timer =
-      timeoutMs === undefined ? undefined : setTimeout(() => finish(resolve), Math.min(timeoutMs, 2 ** 31 - 1))
-    signal?.addEventListener('abort', onAbort, { once: true })
-    if (needed === 0) return finish(resolve)
-    for (const future of futures) {
-      if (over) return
-      future.addDoneCallback(onDone)
-    }
-  })
+  } finally {
+    endings.close()
+  }
 }

@@ -5,6 +5,7 @@
  * invocation ended, whatever happened to its worker; `started` comes before it, nothing after.
  */
 import type { InvocationDeath } from '../compute/backend.ts'
+import type { RequestCounts } from '../core/tally.ts'
 
 /** One attempt: a call of a job, tried once by an invocation. */
 export interface AttemptRef {
@@ -29,6 +30,8 @@ export interface WorkerStats {
   /** Resident memory of the worker after the call, bytes. */
   readonly rssBytes: number
   readonly workerPid: number
+  /** What was asked of each store, by the backend's name; absent where nothing was. */
+  readonly requests?: Readonly<Record<string, Readonly<RequestCounts>>>
 }
 
 export type AttemptEvent =

@@ -9,6 +9,7 @@
  * - Backends do not retry, limit or log: layers do, under the same contract.
  */
 import type { ByteRange } from '../core/bytes.ts'
+import type { RequestTally } from '../core/tally.ts'
 
 export interface ObjectHead {
   readonly key: string
@@ -43,31 +44,34 @@ export interface StorageCapabilities {
   readonly anyKey: boolean
 }
 
-export interface GetOptions {
+export interface RequestOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Where layers count what this request took; backends leave it alone. */
+  readonly tally?: RequestTally | undefined
+}
+
+export interface GetOptions extends RequestOptions {
   /** Default: the whole object. An end past the object's is cut to it. */
   readonly range?: ByteRange | undefined
   /** The etag this read is pinned to. */
   readonly ifMatch?: string | undefined
   /** The reader keeps no chunk: each may be overwritten once the next is asked for. */
   readonly reuse?: boolean | undefined
-  readonly signal?: AbortSignal | undefined
 }
 
-export interface PutOptions {
+export interface PutOptions extends RequestOptions {
   readonly ifAbsent?: boolean | undefined
   /** Replace this version and no other. */
   readonly ifMatch?: string | undefined
   /** A note for other readers; stores that keep no metadata (files) drop it. */
   readonly contentType?: string | undefined
-  readonly signal?: AbortSignal | undefined
 }
 
-export interface ListOptions {
+export interface ListOptions extends RequestOptions {
   /** Keys that start with this text; not a folder. */
   readonly prefix?: string | undefined
   /** Keys after this one. */
   readonly startAfter?: string | undefined
-  readonly signal?: AbortSignal | undefined
 }
 
 /** The answer to a get. Read `body` once, to its end or until you stop; leaving it early frees the connection. */
@@ -106,17 +110,13 @@ export interface StorageBackend {
   ): Promise<ObjectHead>
 
   /** @throws NotFoundError */
-  head(bucket: string, key: string, options?: { readonly signal?: AbortSignal | undefined }): Promise<ObjectHead>
+  head(bucket: string, key: string, options?: RequestOptions): Promise<ObjectHead>
 
   /** Pages of heads, keys in UTF-8 byte order; a page is fetched when it is asked for. A missing bucket: NotFoundError. */
   list(bucket: string, options?: ListOptions): AsyncIterable<readonly ObjectHead[]>
 
   /** Missing keys are no error: a delete can be repeated. */
-  delete(
-    bucket: string,
-    keys: readonly string[],
-    options?: { readonly signal?: AbortSignal | undefined },
-  ): Promise<void>
+  delete(bucket: string, keys: readonly string[], options?: RequestOptions): Promise<void>
 
   /** @throws NotFoundError */
   headBucket(bucket: string): Promise<void>

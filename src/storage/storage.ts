@@ -10,10 +10,11 @@ import fs from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { asBuffer, type ByteRange, collectBytes } from '../core/bytes.ts'
 import { type CloudObject, cloudObject } from '../core/cloud-object.ts'
-import { StorageError, ValidationError } from '../core/errors.ts'
+import { type StorageContext, StorageError, ValidationError } from '../core/errors.ts'
 import { globMatcher, literalPrefix } from '../core/glob.ts'
 import type { BackendResolver, ObjectHead, StorageBackend } from './backend.ts'
 import { createFile, fillFile, temporaryName } from './file-io.ts'
+import { localPath } from './local-path.ts'
 
 /** Text is stored as UTF-8; a stream is stored as it is read. */
 export type StorageBody = Uint8Array | string | AsyncIterable<Uint8Array>
@@ -151,12 +152,18 @@ export class Storage {
     return this.putObject(bucket, key, fs.createReadStream(path))
   }
 
-  /** Streams an object into a file, which appears when it is whole; the file is the key's last name by default. */
-  async downloadFile(bucket: string, key: string, path: string = basename(key)): Promise<ObjectHead> {
+  /**
+   * Streams an object into a file, which appears when it is whole: the given one, or the key's own path under `root`,
+   * with the folders it needs. Default: the key's last name, here.
+   * @throws ValidationError when the key leads out of its root
+   */
+  async downloadFile(bucket: string, key: string, to?: string | { readonly root: string }): Promise<ObjectHead> {
     assertNames(bucket, key)
+    const path = typeof to === 'string' ? to : localPath(to?.root ?? '.', to === undefined ? basename(key) : key)
     const { head, body } = await (await this.#parts.backend()).get(bucket, key)
     const temporary = `${dirname(path)}/${temporaryName()}`
     const context = { backend: 'file', operation: 'downloadFile', bucket: '/', key: path }
+    if (typeof to === 'object') makeFolder(dirname(path), context)
     const file = await createFile(temporary)
     await fillFile(file, temporary, body, undefined, context)
     try {
@@ -211,6 +218,14 @@ export class Storage {
     if (!MAKES_ITS_BUCKET.has(this.backendName)) return
     this.#bucketMade ??= backend.createBucket(this.bucket)
     await this.#bucketMade
+  }
+}
+
+function makeFolder(path: string, context: StorageContext): void {
+  try {
+    fs.mkdirSync(path, { recursive: true })
+  } catch (error) {
+    throw new StorageError('STORAGE', 'its folder cannot be made', { ...context, cause: error })
   }
 }
 

@@ -1,4 +1,5 @@
 /** What one call took. */
+import { RequestTally } from '../core/tally.ts'
 import type { WorkerStats } from '../monitor/monitor.ts'
 
 /** Asking the system for resident memory costs more than a small call: it is asked so often at most. */
@@ -34,9 +35,16 @@ export class CallMeasure {
   readonly #startedAt = Date.now()
   #runSince = 0
   #runMs = 0
+  #tally: RequestTally | undefined
 
   constructor(meter: ProcessMeter) {
     this.#meter = meter
+  }
+
+  /** Where the requests of this call are counted. */
+  get tally(): RequestTally {
+    if (this.#tally === undefined) this.#tally = new RequestTally()
+    return this.#tally
   }
 
   beginRun(): void {
@@ -49,6 +57,7 @@ export class CallMeasure {
   }
 
   finish(resultBytes: number): WorkerStats {
+    const requests = this.#tally?.counts()
     return {
       startedAt: this.#startedAt,
       endedAt: Date.now(),
@@ -59,6 +68,7 @@ export class CallMeasure {
       resultBytes,
       rssBytes: this.#meter.rssBytes(performance.now()),
       workerPid: process.pid,
+      ...(requests === undefined ? {} : { requests }),
     }
   }
 }

@@ -4,15 +4,19 @@
  *
  * The reader of partitions is loaded when a call has one: most of a worker's start-up would be spent on it.
  */
+import type { ReadAhead } from '../../partitioner/prefetch.ts'
 import type { ReadReport } from '../../partitioner/read.ts'
 import type { Reducer } from '../../reducers/reducer.ts'
 import { SerializationError } from '../core/errors.ts'
 import { callId } from '../core/ids.ts'
-import { decodeValue, encodeValue } from '../functions/codec.ts'
+import type { RequestTally } from '../core/tally.ts'
+import { decodeValue, decodeValueWith, encodeValue } from '../functions/codec.ts'
 import { encodeError } from '../functions/error-codec.ts'
+import { loadingFunctions } from '../functions/load-function.ts'
 import type { CallSpec, Report } from '../job/messages.ts'
 import type { BackendResolver } from '../storage/backend.ts'
 import type { Storage } from '../storage/storage.ts'
+import { withTally } from '../storage/with-tally.ts'
 import type { LoadedJob } from './loaded-job.ts'
 import { CallMeasure, type ProcessMeter } from './measure.ts'
 import { collectInputs, ReduceFeed } from './reduce-feed.ts'
@@ -24,8 +28,10 @@ const PROGRESS_EVERY_MS = 100
 /** What the composition root gives to every call. */
 export interface WorkerServices {
   readonly resolveBackend: BackendResolver
-  /** The executor's storage, connected at first use. */
-  openStorage(reference: LoadedJob['head']['storage']): Storage
+  /** The executor's storage, connected at first use; its requests are counted in the tally. */
+  openStorage(reference: LoadedJob['head']['storage'], tally: () => RequestTally): Storage
+  /** Shared by all readers of the process. */
+  readonly readAhead?: ReadAhead | undefined
 }
 
 /** What the invocation gives to a call. */
@@ -76,7 +82,8 @@ async function perform(state: CallState): Promise<unknown> {
 
 async function runFunction(fn: UserFunction, input: unknown, state: CallState): Promise<unknown> {
   const { job } = state.around
-  const args = job.extraArgs()
+  const given = job.extraArgs()
+  const args = given instanceof Promise ? await given : given
   const task = makeTask(state)
   // aborted while function and input were made ready: the user's code need not begin
   state.around.throwIfAborted()
@@ -90,18 +97,19 @@ async function runFunction(fn: UserFunction, input: unknown, state: CallState): 
 
 async function makeInput(state: CallState): Promise<unknown> {
   const { input } = state.spec
-  if (input.type === 'item') return decodeValue(input.value)
+  if (input.type === 'item') return decodeValueWith(input.value, loadingFunctions)
   if (input.type !== 'partition') throw new Error(`a ${input.type} input is no input of a map`)
   const { job, services } = state.around
   const { read } = job.head
   if (read === undefined) throw new Error(`job ${job.head.jobId} has partitions but does not say how they are read`)
   const { openPartition } = await import('../../partitioner/read.ts')
   const partition = openPartition(input.partition, {
-    backend: await services.resolveBackend(input.partition.object.backend),
+    backend: withTally(await services.resolveBackend(input.partition.object.backend), state.measure.tally),
     read,
     edges: input.edges,
     signal: state.around.signal(),
     onBytes: countBytes(state),
+    requests: { readAhead: services.readAhead },
   })
   state.readReport = () => partition.report()
   return partition
@@ -148,14 +156,14 @@ async function fold(reducer: Reducer<unknown, unknown, unknown>, feed: ReduceFee
   return reducer.finish(acc)
 }
 
-function makeTask({ around, spec, failedInputs }: CallState): CallTask {
+function makeTask({ around, spec, failedInputs, measure }: CallState): CallTask {
   const { head } = around.job
   return new CallTask({
     head,
     spec,
     failedInputs,
     signal: around.signal,
-    openStorage: () => around.services.openStorage(head.storage),
+    openStorage: () => around.services.openStorage(head.storage, () => measure.tally),
     log: (text, stream) => around.report({ type: 'log', call: spec.call, text, stream }),
   })
 }

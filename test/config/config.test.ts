@@ -218,11 +218,42 @@ rabbitmq:
   })
 })
 
+describe('the stores of clouds', () => {
+  it('take the keys of Lithops, and what it has no keys for', () => {
+    const { sections, warnings } = load(
+      {},
+      {
+        config: {
+          lithops: { storage: 'minio' },
+          aws: { config_profile: 'work' },
+          aws_s3: { requester_pays: true, sse: 'aws:kms', sse_kms_key_id: 'k', sse_customer_key: 'c' },
+          minio: { endpoint: 'http://127.0.0.1:9000', access_key_id: 'a', secret_access_key: 's', storage_bucket: 'b' },
+          gcp: { credentials_path: '/key.json', project_name: 'p', region: 'europe-west1' },
+        },
+      },
+    )
+    expect(warnings).toEqual([])
+    expect(sections.aws_s3).toMatchObject({ profile: 'work', requesterPays: true, sse: 'aws:kms', sseKmsKeyId: 'k' })
+    expect(sections.aws_s3.sseCustomerKey?.reveal()).toBe('c')
+    expect(sections.minio).toMatchObject({ endpoint: 'http://127.0.0.1:9000', storageBucket: 'b' })
+    expect(sections.gcp_storage).toEqual({ credentialsPath: '/key.json', projectName: 'p', region: 'europe-west1' })
+  })
+
+  it.each([
+    [{ minio: { sse: 'AES256' } }, 'minio.sse: unknown key'],
+    [{ minio: { profile: 'p' } }, 'minio.profile: unknown key'],
+    [{ aws_s3: { sse: 'aws' } }, "expected one of 'AES256', 'aws:kms', 'aws:kms:dsse', got \"aws\""],
+  ])('%j is refused', (config, message) => {
+    expect(messageOf(config)).toContain(message)
+  })
+})
+
 describe('secrets', () => {
   const section = { access_key_id: 'AKIA-hunter2', secret_access_key: 'hunter2', session_token: 'token-hunter2' }
+  const encrypted = { ...section, sse_customer_key: 'key-hunter2' }
 
   it('no print of a configuration shows one', () => {
-    const config = load({}, { config: { aws_s3: section, minio: section } })
+    const config = load({}, { config: { aws_s3: encrypted, minio: section } })
     for (const print of [
       JSON.stringify(config),
       inspect(config, { depth: 9, showHidden: true }),

@@ -73,7 +73,7 @@ export function testKeys(bench: StorageBench): void {
   })
 
   describe('keys', () => {
-    const anyKeys = [
+    const everyKey = [
       'with space',
       '100%',
       'a%20b',
@@ -96,7 +96,12 @@ export function testKeys(bench: StorageBench): void {
       '.quern/x',
       'k'.repeat(900),
       `${'d/'.repeat(100)}${'é'.repeat(200)}`,
+      '007',
+      '1.50',
+      '0x10',
+      `${'é'.repeat(511)}/z`,
     ]
+    const anyKeys = everyKey.filter((key) => !bench.unheld.includes(key))
 
     clause('are held whatever they are, where anyKey is claimed', async ({ skip }) => {
       if (!bench.storage.capabilities.anyKey) return skip('not claimed')
@@ -109,6 +114,18 @@ export function testKeys(bench: StorageBench): void {
         byBytes.filter((key) => Buffer.compare(Buffer.from(key), Buffer.from('x/')) > 0),
       )
       await bench.storage.delete(bench.bucket, anyKeys.map(at))
+      expect(await list('')).toEqual([])
+    })
+
+    clause('that the store refuses by its own rules are refused as UNSUPPORTED', async ({ skip }) => {
+      if (bench.unheld.length === 0) return skip('it refuses none')
+      for (const key of bench.unheld) {
+        await expect(put(key), key).rejects.toMatchObject({ code: 'UNSUPPORTED' })
+        await expect(bench.storage.get(bench.bucket, at(key)), key).rejects.toMatchObject({ code: 'NOT_FOUND' })
+        await expect(bench.storage.head(bench.bucket, at(key)), key).rejects.toMatchObject({ code: 'NOT_FOUND' })
+      }
+      await bench.storage.delete(bench.bucket, bench.unheld.map(at))
+      await bench.storage.headBucket(bench.bucket)
       expect(await list('')).toEqual([])
     })
 

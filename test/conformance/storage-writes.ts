@@ -111,7 +111,9 @@ export function testWrites(bench: StorageBench): void {
       const increment = async () => {
         for (;;) {
           const { head, body } = await bench.storage.get(bench.bucket, at('counter'))
-          const next = Number(await collect(body)) + 1
+          const seen = await collect(body).catch(changed)
+          if (seen === undefined) continue
+          const next = Number(seen) + 1
           try {
             return await bench.storage.put(bench.bucket, at('counter'), Buffer.from(`${next}`), { ifMatch: head.etag })
           } catch (error) {

@@ -86,15 +86,14 @@ describe('FunctionExecutor on localhost', () => {
     expect(await exec.map(shout, ['a', 'b'])).toEqual(['A!', 'B!'])
   })
 
-  it('refuses a function with a free variable at submit, by name', async () => {
-    const factor = 3
+  it('refuses a function with a name that is nowhere at submit, by name', async () => {
     const submit = async () => await exec.map((n: number) => n * factor, [1])
     await expect(submit()).rejects.toThrow(/factor/)
     await expect(submit()).rejects.toMatchObject({ code: 'SERIALIZATION' })
   })
 
   it('fails only the call whose item cannot travel', async () => {
-    const job = exec.map((n: unknown) => n, [1, () => 2, 3])
+    const job = exec.map((n: unknown) => n, [1, new WeakMap(), 3])
     const settled = await (await job.futures()).getResult({ throwExcept: false })
     expect(settled.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
     expect((settled[1] as PromiseRejectedResult).reason).toMatchObject({ code: 'SERIALIZATION' })
@@ -166,8 +165,8 @@ describe('FunctionExecutor on localhost', () => {
   })
 
   it('fails both jobs when the arguments of the reduce cannot travel', async () => {
-    const reduce = (results: number[], _one: () => number, _task: TaskContext) => results.length
-    const job = exec.mapReduce((n: number) => n, [1, 2], reduce, { extraArgsReduce: [() => 1] })
+    const reduce = (results: number[], _held: object, _task: TaskContext) => results.length
+    const job = exec.mapReduce((n: number) => n, [1, 2], reduce, { extraArgsReduce: [new WeakMap()] })
     await expect(job).rejects.toMatchObject({ code: 'SERIALIZATION' })
     await expect(job.mapJob).rejects.toMatchObject({ code: 'SERIALIZATION' })
   })
@@ -265,3 +264,5 @@ describe('shutdown', () => {
     await new FunctionExecutor({ showProgressbar: false }).shutdown()
   })
 })
+
+declare const factor: number

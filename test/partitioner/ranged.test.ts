@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest'
+import { ReadAhead } from '../../partitioner/prefetch.ts'
 import { expectedGets, type RangedOptions, rangedBytes } from '../../partitioner/ranged.ts'
 import { openPartition } from '../../partitioner/read.ts'
 import { ObjectChangedError, StorageError, ValidationError } from '../../src/core/errors.ts'
 import { bytesBackend } from '../support/bytes-backend.ts'
 import { type Chunking, chunkedBackend } from '../support/chunked-backend.ts'
 import { manualClock } from '../support/manual-retry.ts'
+import { patientReads } from '../support/patient-reads.ts'
 
 const CONTENT = Buffer.from(Array.from({ length: 1_000 }, (_, i) => i % 251))
 
@@ -46,21 +48,22 @@ describe('rangedBytes', () => {
     expect(backend.gets).toHaveLength(1)
   })
 
-  it.each(['throws', 'silence'] as const)('resumes a body that ends short by %s, from its offset', async (cutOffBy) => {
-    const clock = manualClock()
-    const { backend, read } = reading({ chunk: 50, cutOffBy, cutOff: (get) => (get < 3 ? 120 : undefined) }, { clock })
-    expect(await read({ start: 0, end: 1_000 })).toEqual(CONTENT)
-    expect(backend.gets.map(({ start }) => start)).toEqual([0, 120, 240, 360])
-    expect(clock.waits).toHaveLength(3)
-  })
+  it.each(['throws', 'silence'] as const)(
+    'a body that ends short by %s is an error, never the end',
+    async (cutOffBy) => {
+      const { backend, read } = reading({ chunk: 50, cutOffBy, cutOff: () => 120 })
+      await expect(read({ start: 0, end: 1_000 })).rejects.toMatchObject({ code: 'BODY_TRUNCATED' })
+      expect(backend.gets).toHaveLength(1)
+    },
+  )
 
-  it('gives up when the tries get nowhere, with the error of the last', async () => {
-    const clock = manualClock()
-    const retry = { attempts: 4, baseMs: 10, maxMs: 100 }
-    const { backend, read } = reading({ cutOff: () => 0 }, { clock, retry, random: () => 1 })
-    await expect(read({ start: 0, end: 1_000 })).rejects.toMatchObject({ code: 'BODY_TRUNCATED' })
-    expect(backend.gets).toHaveLength(4)
-    expect(clock.waits).toEqual([10, 20, 40])
+  it('under the retry layer goes on from its offset, and every request is sent once', async () => {
+    const { inner, backend } = reading({ chunk: 50, cutOff: (get) => (get < 3 ? 120 : undefined) })
+    const patient = patientReads(backend, { clock: manualClock() })
+    const bytes = rangedBytes({ backend: patient, object: inner.object, start: 0, end: 1_000 })
+    expect(await drain(bytes)).toEqual(CONTENT)
+    expect(backend.gets.map(({ start }) => start)).toEqual([0, 120, 240, 360])
+    expect(backend.gets.every(({ ifMatch }) => ifMatch === 'v1')).toBe(true)
   })
 
   it('never mixes versions: a change between two requests is final', async () => {
@@ -78,7 +81,7 @@ describe('rangedBytes', () => {
   ])('an object without validator that became $defect is a changed one', async ({ content }) => {
     const inner = bytesBackend(CONTENT, { etag: '' })
     inner.replace(content)
-    const bytes = rangedBytes({ backend: inner, object: inner.object, start: 500, end: 600, clock: manualClock() })
+    const bytes = rangedBytes({ backend: inner, object: inner.object, start: 500, end: 600 })
     await expect(drain(bytes)).rejects.toThrow(ObjectChangedError)
   })
 
@@ -93,7 +96,7 @@ describe('rangedBytes', () => {
       },
     }
     const breaking = chunkedBackend(backend, { cutOff: (get) => (get === 0 ? 500 : undefined), chunk: 100 })
-    const whole = { object: inner.object, start: 0, end: 1_000, clock: manualClock() }
+    const whole = { object: inner.object, start: 0, end: 1_000 }
     await expect(drain(rangedBytes({ ...whole, backend: breaking }))).rejects.toMatchObject({ code: 'BODY_TRUNCATED' })
     expect(await drain(rangedBytes({ ...whole, backend: breaking }))).toEqual(CONTENT)
     expect(seen).toEqual([
@@ -130,6 +133,21 @@ describe('rangedBytes', () => {
     for (let i = 0; i < 50; i++) await Promise.resolve()
     expect(backend.gets).toHaveLength(3)
     await iterator.return()
+  })
+
+  it('readers that share their read-ahead have one request each, and the places among them', async () => {
+    const readAhead = new ReadAhead(2)
+    const readers = Array.from({ length: 4 }, () => {
+      const { backend, options } = reading({ reach: 'network' })
+      return { backend, bytes: rangedBytes({ ...options, start: 0, end: 1_000, requestBytes: 100, readAhead }) }
+    })
+    for (const { bytes } of readers) await bytes.next()
+    expect(readers.map(({ backend }) => backend.gets.length)).toEqual([3, 1, 1, 1])
+    await readers[0]?.bytes.return()
+    const rest = await Promise.all(readers.slice(1).map(({ bytes }) => drain(bytes)))
+    for (const bytes of rest) expect(bytes.equals(CONTENT.subarray(100))).toBe(true)
+    // all places were given back
+    expect([readAhead.take(), readAhead.take(), readAhead.take()]).toEqual([true, true, false])
   })
 
   it('a body that is longer than its range is refused', async () => {
@@ -192,7 +210,7 @@ describe('a partition', () => {
 function reading(chunking: Chunking, more: Partial<RangedOptions> = {}) {
   const inner = bytesBackend(CONTENT)
   const backend = chunkedBackend(inner, chunking)
-  const options = { backend, object: inner.object, clock: manualClock(), ...more }
+  const options = { backend, object: inner.object, ...more }
   const read = (range: { start: number; end: number; limit?: number; requestBytes?: number }) =>
     drain(rangedBytes({ ...options, ...range }))
   return { inner, backend, options, read }

@@ -5,7 +5,6 @@ import { resolveEdges } from '../../partitioner/edges.ts'
 import type { PartitionOptions } from '../../partitioner/plan.ts'
 import { bytesBackend } from '../support/bytes-backend.ts'
 import { chunkedBackend } from '../support/chunked-backend.ts'
-import { manualClock } from '../support/manual-retry.ts'
 import { planOf, READERS, readAll } from '../support/read-partitions.ts'
 
 interface Regression {
@@ -35,7 +34,7 @@ describe.each(cases.map(({ name }) => name).sort())('%s', (name) => {
   )(`${defect}: $option, body in chunks of $chunk`, async ({ option, chunk }) => {
     const { object, ...inner } = bytesBackend(text)
     const backend = chunkedBackend(inner, { chunk })
-    const requests = { requestBytes: long ? 10_000 : 16, clock: manualClock() }
+    const requests = { requestBytes: long ? 10_000 : 16 }
     for (const reader of READERS) {
       const read = { backend, requests }
       const { outputs, certificate } = await readAll(object, { ...option, objNewline: delimiter }, reader, read)

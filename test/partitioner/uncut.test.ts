@@ -10,12 +10,11 @@ import { objects, type SelectionOptions, selectObjects } from '../../partitioner
 import { validatePlan } from '../../partitioner/validate-plan.ts'
 import { ObjectChangedError, ValidationError } from '../../src/core/errors.ts'
 import { HttpBackend } from '../../src/storage/http.ts'
+import { withRetry } from '../../src/storage/with-retry.ts'
 import { READERS, readWith } from '../support/read-partitions.ts'
 
 const TEXT = 'one\ntwo\n\nfour and more\nlast'
-const NO_WAIT = { attempts: 3, baseMs: 0, maxMs: 0 }
-
-const backend = new HttpBackend()
+const backend = withRetry(new HttpBackend(), { policy: { attempts: 3, baseMs: 0, maxMs: 0 } })
 let origin = ''
 let text = TEXT
 /** Bytes of a GET after which the connection breaks, one entry a GET without a range. */
@@ -124,7 +123,7 @@ describe.each(KINDS)('an object with $why', ({ path, why, size, warning }) => {
     await expect(read(plan, (partition) => readWith(partition, 'lines'))).rejects.toMatchObject({
       code: 'BODY_TRUNCATED',
     })
-    expect(seen).toEqual(['GET whole'])
+    expect(seen.filter((request) => request === 'GET whole')).toHaveLength(1)
   })
 
   it('left early, its rest is unread', async () => {
@@ -202,7 +201,7 @@ async function read<T>(plan: Plan, fn: (partition: ReturnType<typeof openPartiti
   const out: T[] = []
   const outcomes: PartitionOutcome[] = []
   for (const partition of plan.partitions) {
-    const reader = openPartition(partition, { backend, read: plan.options, requests: { retry: NO_WAIT } })
+    const reader = openPartition(partition, { backend, read: plan.options })
     out.push(...(await fn(reader)))
     outcomes.push({ state: 'committed', report: JSON.parse(JSON.stringify(reader.report())) })
   }

@@ -5,6 +5,7 @@ import type { PartitionOptions } from '../../partitioner/plan.ts'
 import { bytesBackend } from '../support/bytes-backend.ts'
 import { chunkedBackend } from '../support/chunked-backend.ts'
 import { manualClock } from '../support/manual-retry.ts'
+import { patientReads } from '../support/patient-reads.ts'
 import { partitionsOf, READERS, type ReaderName, readAll } from '../support/read-partitions.ts'
 import {
   sequentialBoundary,
@@ -80,14 +81,11 @@ async function check(c: Case): Promise<void> {
     reach: c.reach ?? 'process',
     ...(faults === 'none' ? {} : { cutOff, cutOffBy: faults }),
   }
-  const backend = chunkedBackend(inner, chunking)
+  const policy = { attempts: 20, baseMs: 1, maxMs: 1 }
+  const backend = patientReads(chunkedBackend(inner, chunking), { policy, clock: manualClock() })
   const needle = Buffer.from(c.delimiter)
   const options = { ...c.options, objNewline: c.delimiter }
-  const requests = {
-    requestBytes: c.requestBytes ?? 8,
-    retry: { attempts: 20, baseMs: 1, maxMs: 1 },
-    clock: manualClock(),
-  }
+  const requests = { requestBytes: c.requestBytes ?? 8 }
   const cuts = partitionsOf(object, {
     chunkSize: c.options.objChunkSize as number,
     chunkNumber: c.options.objChunkNumber,

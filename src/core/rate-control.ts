@@ -1,0 +1,124 @@
+/**
+ * How fast to ask a store that says when it is too fast: a rate that is cut when a request is refused and grows back by
+ * a cubic (RFC 9438; the AWS SDKs' adaptive mode), and a window of requests under way (additive increase,
+ * multiplicative decrease). Pure: time is an argument.
+ *
+ * - Until the first refusal there is no rate, only the largest window.
+ * - One cut answers all refusals of requests that were sent before it: they tell the same news.
+ * - Clients that share a store know nothing of each other. Who sends more is refused more often, so they come to share
+ *   its capacity.
+ */
+export interface RateOptions {
+  /** What is left of the rate after a cut. Default 0.85. */
+  readonly cut?: number
+  /** How long after a cut the rate is again what it was. Default 3,000. */
+  readonly recoverMs?: number
+  /** Requests under way at most. Default 256. */
+  readonly maxWindow?: number
+}
+
+/** Time over which the rate of accepted requests is averaged. */
+const AVERAGED_MS = 1_000
+/** What may be sent at once after a pause, in time. */
+const BURST_MS = 50
+const MIN_PER_SECOND = 1
+/** Beside the cut, a measure of accepted requests may be so much too low. */
+const MEASURE_SLACK = 1.1
+
+export class RateControl {
+  readonly #cut: number
+  readonly #recoverMs: number
+  readonly #maxWindow: number
+  #window: number
+  #inFlight = 0
+  #perSecond = Number.POSITIVE_INFINITY
+  /** The rate at which the last refusal came, and when. */
+  #refusedPerSecond = 0
+  #cutAtMs = Number.NEGATIVE_INFINITY
+  #notBeforeMs = Number.NEGATIVE_INFINITY
+  #tokens = 0
+  #tokensAtMs = 0
+  #accepted = 0
+  #acceptedAtMs = 0
+  #firstAtMs: number | undefined
+
+  constructor({ cut = 0.85, recoverMs = 3_000, maxWindow = 256 }: RateOptions = {}) {
+    this.#cut = cut
+    this.#recoverMs = recoverMs
+    this.#maxWindow = maxWindow
+    this.#window = maxWindow
+  }
+
+  /** Requests a second; Infinity until the store refused one. */
+  get perSecond(): number {
+    return this.#perSecond
+  }
+
+  /** Whether a request may be under way beside those that are. */
+  get hasRoom(): boolean {
+    return this.#inFlight < Math.floor(this.#window)
+  }
+
+  /** Takes the next place in the rate; how many ms until it comes. */
+  reserve(nowMs: number): number {
+    const pausedMs = Math.max(0, this.#notBeforeMs - nowMs)
+    if (this.#perSecond === Number.POSITIVE_INFINITY) return pausedMs
+    const perMs = this.#perSecond / 1_000
+    const burst = Math.max(1, perMs * BURST_MS)
+    this.#tokens = Math.min(burst, this.#tokens + (nowMs - this.#tokensAtMs) * perMs) - 1
+    this.#tokensAtMs = nowMs
+    return Math.max(pausedMs, this.#tokens >= 0 ? 0 : -this.#tokens / perMs)
+  }
+
+  sent(): void {
+    this.#inFlight += 1
+  }
+
+  /** A request has been answered, by whatever but a refusal. */
+  accepted(nowMs: number): void {
+    this.#inFlight -= 1
+    this.#measure(nowMs)
+    this.#window = Math.min(this.#maxWindow, this.#window + 1 / this.#window)
+    if (this.#perSecond === Number.POSITIVE_INFINITY) return
+    const past = (nowMs - this.#cutAtMs) / this.#recoverMs - 1
+    const grown = this.#refusedPerSecond * (1 + (1 - this.#cut) * past ** 3)
+    // a rate that nobody uses says nothing about the store
+    const used = Math.max(2 * this.#measured(nowMs), this.#refusedPerSecond)
+    this.#perSecond = Math.max(MIN_PER_SECOND, Math.min(grown, used))
+  }
+
+  /** A request sent at `sentMs` was refused as too fast; `retryAfterMs`: nothing is to be sent for so long. */
+  refused(sentMs: number, nowMs: number, retryAfterMs = 0): void {
+    this.#inFlight -= 1
+    this.#notBeforeMs = Math.max(this.#notBeforeMs, nowMs + retryAfterMs)
+    if (sentMs < this.#cutAtMs) return
+    const measured = Math.max(MIN_PER_SECOND, this.#measured(nowMs) * MEASURE_SLACK)
+    this.#refusedPerSecond = Math.min(this.#perSecond, measured)
+    this.#perSecond = Math.max(MIN_PER_SECOND, this.#refusedPerSecond * this.#cut)
+    this.#cutAtMs = nowMs
+    this.#tokens = Math.min(this.#tokens, 0)
+    this.#tokensAtMs = nowMs
+    this.#window = Math.max(1, Math.min(this.#window, this.#inFlight + 1) * this.#cut)
+  }
+
+  /** A request ended without saying anything of the rate: it failed, or was given up. */
+  ended(): void {
+    this.#inFlight -= 1
+  }
+
+  #measure(nowMs: number): void {
+    this.#firstAtMs ??= nowMs
+    this.#accepted = this.#decayed(nowMs) + 1
+    this.#acceptedAtMs = nowMs
+  }
+
+  /** Accepted requests a second, of late. */
+  #measured(nowMs: number): number {
+    const seen = 1 - Math.exp(-(nowMs - (this.#firstAtMs ?? nowMs)) / AVERAGED_MS)
+    return (this.#decayed(nowMs) / AVERAGED_MS / Math.max(seen, 0.05)) * 1_000
+  }
+
+  #decayed(nowMs: number): number {
+    return this.#accepted * Math.exp(-(nowMs - this.#acceptedAtMs) / AVERAGED_MS)
+  }
+}

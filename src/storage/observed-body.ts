@@ -1,0 +1,18 @@
+/** A body with somebody looking on: the same chunks, counted; nothing is copied or held back. */
+
+export function observedBody(
+  body: AsyncIterable<Uint8Array>,
+  onChunk: (bytes: number) => void,
+): AsyncIterable<Uint8Array> {
+  return {
+    [Symbol.asyncIterator]: () => {
+      const chunks = body[Symbol.asyncIterator]()
+      const next = async () => {
+        const result = await chunks.next()
+        if (result.done !== true) onChunk(result.value.length)
+        return result
+      }
+      return { next, return: async () => (await chunks.return?.()) ?? { done: true, value: undefined } }
+    },
+  }
+}
