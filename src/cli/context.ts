@@ -1,9 +1,14 @@
 /** What the commands are given, so that they can run in a test as well as in a terminal. */
 import type { Plan } from '../../partitioner/plan.ts'
+import type { Config } from '../config/config.ts'
+import type { BackendResolver } from '../storage/backend.ts'
 
 export interface Output {
+  /** False: wait for `drain` before more is written. */
   write(text: string): unknown
+  once?(event: 'drain', listener: () => void): unknown
   readonly isTTY?: boolean | undefined
+  readonly columns?: number | undefined
 }
 
 /** The future of a command's work. */
@@ -23,12 +28,23 @@ export interface CliExecutor {
   shutdown(options?: { readonly wait?: boolean; readonly cancelFutures?: boolean }): Promise<void>
 }
 
+/** The stores of a configuration, each connected at its first use. */
+export interface CliStores {
+  readonly config: Config
+  readonly resolve: BackendResolver
+  close(): Promise<void>
+}
+
 export interface CliContext {
   readonly stdout: Output
   readonly stderr: Output
   readonly cwd: string
   /** Opened at the first need: parsing the command line must not pay for it. */
   openExecutor(options: Readonly<Record<string, unknown>>): Promise<CliExecutor>
+  /** @throws ConfigError */
+  openStores(options: { readonly configFile?: string | undefined }): Promise<CliStores>
+  /** Asks whoever sits at the terminal; '' where they leave. Absent where nobody does. */
+  readonly ask?: ((question: string, signal: AbortSignal) => Promise<string>) | undefined
   /** Calls `listener` at every Ctrl-C until the function given back is called. */
   onInterrupt(listener: () => void): () => void
 }

@@ -1,6 +1,6 @@
 /** How failures look and which exit code they are. */
 import { inspect } from 'node:util'
-import { type JobError, QuernError } from '../core/errors.ts'
+import { type JobError, QuernError, StorageError } from '../core/errors.ts'
 import type { CliContext, ExitCode } from './context.ts'
 
 const BAD_USAGE: ReadonlySet<string> = new Set(['VALIDATION', 'CONFIG', 'SERIALIZATION'])
@@ -41,12 +41,14 @@ function isJobError(error: Error): error is JobError {
 }
 
 function causeLines(error: Error, depth: number): string[] {
-  if (!(error.cause instanceof Error)) return []
+  // a store's error says all that its cause does, but for the inside of a client
+  if (!(error.cause instanceof Error) || error instanceof StorageError) return []
   const stack = (error.cause.stack ?? error.cause.message).split('\n').slice(0, 6)
   return stack.map((line) => `${'  '.repeat(depth)}${line}`)
 }
 
-function asData(error: unknown): unknown {
+/** An error as plain data, for `--json`. */
+export function asData(error: unknown): unknown {
   if (!(error instanceof Error)) return { message: String(error) }
   const { name, message } = error
   const code = error instanceof QuernError ? { code: error.code } : {}

@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { formatDuration } from '../core/sizes.ts'
 import { moduleFunction } from '../functions/module-function.ts'
-import type { CliContext, ExitCode } from './context.ts'
+import type { CliContext, CliExecutor, ExitCode } from './context.ts'
 import { addExecutorFlags, executorOptions, type JobFlags } from './job-flags.ts'
 
 export interface Greeting {
@@ -21,11 +21,16 @@ export function addHello(program: Command, context: CliContext, done: (code: Exi
   addExecutorFlags(command).action(async (flags: JobFlags) => done(await hello(flags, context)))
 }
 
+/** One call. */
+export async function askForGreeting(executor: CliExecutor): Promise<Greeting> {
+  return (await executor.callAsync(moduleFunction(import.meta.url, 'greet'), 'world')) as Greeting
+}
+
 async function hello(flags: JobFlags, context: CliContext): Promise<ExitCode> {
   const started = performance.now()
   const executor = await context.openExecutor({ workerProcesses: 1, ...executorOptions(flags) })
   try {
-    const greeting = (await executor.callAsync(moduleFunction(import.meta.url, 'greet'), 'world')) as Greeting
+    const greeting = await askForGreeting(executor)
     const ms = Math.round(performance.now() - started)
     const text = flags.json
       ? JSON.stringify({ ...greeting, executorId: executor.executorId, ms })

@@ -1,10 +1,12 @@
 /** The command line as a whole: commands in, an exit code out. Nothing here ends the process. */
 import { Command, CommanderError } from 'commander'
 import type { CliContext, ExitCode } from './context.ts'
+import { addDoctor } from './doctor.ts'
 import { exitCodeOf, reportFailure } from './failures.ts'
 import { addHello } from './hello.ts'
 import { addPlan } from './plan.ts'
 import { addRun } from './run.ts'
+import { addStorage } from './storage.ts'
 
 /** Runs `args` (without node and script) and says how it went; failures are already told on stderr. */
 export async function runCommandLine(args: readonly string[], version: string, context: CliContext): Promise<ExitCode> {
@@ -21,7 +23,7 @@ export async function runCommandLine(args: readonly string[], version: string, c
       writeOut: (text) => context.stdout.write(text),
       writeErr: (text) => context.stderr.write(text),
     })
-  for (const add of [addRun, addPlan, addHello]) add(program, context, done)
+  for (const add of [addRun, addPlan, addStorage, addDoctor, addHello]) add(program, context, done)
   for (const command of program.commands) command.copyInheritedSettings(program)
   try {
     await program.parseAsync(args, { from: 'user' })

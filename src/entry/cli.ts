@@ -1,10 +1,11 @@
 #!/usr/bin/env node
 /** The command line in a terminal: this process's streams, signals and exit code. */
 import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
 import type { CliContext, CliExecutor } from '../cli/context.ts'
 import { runCommandLine } from '../cli/program.ts'
 
-const { stdout, stderr } = process
+const { stdin, stdout, stderr } = process
 
 const context: CliContext = {
   stdout,
@@ -14,6 +15,15 @@ const context: CliContext = {
     const { FunctionExecutor } = await import('./index.ts')
     return new FunctionExecutor(options) as unknown as CliExecutor
   },
+  async openStores({ configFile }) {
+    const [{ createBackends, openSections }, { loadConfig }] = await Promise.all([
+      import('../backends.ts'),
+      import('../config/config.ts'),
+    ])
+    const config = loadConfig({ configFile })
+    return { config, ...createBackends(openSections(config.sections)) }
+  },
+  ask: stdin.isTTY && stderr.isTTY ? ask : undefined,
   onInterrupt(listener) {
     let interrupts = 0
     const onSigint = () => {
@@ -33,6 +43,19 @@ stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code ===
 const code = await runCommandLine(process.argv.slice(2), packageVersion(), context)
 // connections that stores keep alive must not keep the command alive
 stdout.write('', () => process.exit(code))
+
+/** One line from the terminal; Ctrl-C stays a signal, since the terminal is left as it is. */
+function ask(question: string, signal: AbortSignal): Promise<string> {
+  const lines = createInterface({ input: stdin, output: stderr, terminal: false })
+  return new Promise((resolve) => {
+    lines.once('close', () => resolve(''))
+    signal.addEventListener('abort', () => lines.close(), { once: true })
+    lines.question(question, (answer) => {
+      resolve(answer)
+      lines.close()
+    })
+  })
+}
 
 /** Looked up from here: the entry lies two folders deep in the sources, three in the package. */
 function packageVersion(): string {

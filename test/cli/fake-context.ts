@@ -1,6 +1,8 @@
 /** A terminal and an executor for the commands: what was written and what was asked for, without any worker. */
 import type { Plan } from '../../partitioner/plan.ts'
 import type { CliContext, CliJob } from '../../src/cli/context.ts'
+import { loadConfig } from '../../src/config/config.ts'
+import type { StorageBackend } from '../../src/storage/backend.ts'
 
 export interface FakeContext extends CliContext {
   readonly written: { stdout: string; stderr: string }
@@ -9,7 +11,17 @@ export interface FakeContext extends CliContext {
   interrupt(): void
 }
 
-export function fakeContext(answer: () => unknown, options: { isTTY?: boolean; cwd?: string } = {}): FakeContext {
+export interface FakeOptions {
+  readonly isTTY?: boolean
+  readonly cwd?: string
+  /** By the backend's name. */
+  readonly stores?: Readonly<Record<string, StorageBackend>>
+  readonly config?: Readonly<Record<string, unknown>>
+  /** What whoever sits at the terminal answers. */
+  readonly reply?: string
+}
+
+export function fakeContext(answer: () => unknown, options: FakeOptions = {}): FakeContext {
   const written = { stdout: '', stderr: '' }
   const asked: [string, ...unknown[]][] = []
   const listeners = new Set<() => void>()
@@ -31,7 +43,7 @@ export function fakeContext(answer: () => unknown, options: { isTTY?: boolean; c
     },
     cwd: options.cwd ?? process.cwd(),
     stdout: { write: (text) => (written.stdout += text), isTTY: options.isTTY },
-    stderr: { write: (text) => (written.stderr += text) },
+    stderr: { write: (text) => (written.stderr += text), isTTY: options.isTTY },
     async openExecutor(given) {
       asked.push(['open', given])
       return {
@@ -45,6 +57,29 @@ export function fakeContext(answer: () => unknown, options: { isTTY?: boolean; c
         },
       }
     },
+    async openStores(given) {
+      asked.push(['stores', given])
+      const { stores = {}, config = {} } = options
+      return {
+        config: loadConfig({ config }),
+        resolve: async (name) => {
+          const store = stores[name]
+          if (store === undefined) throw new Error(`this test has no ${name}`)
+          return store
+        },
+        close: async () => {
+          asked.push(['close'])
+        },
+      }
+    },
+    ...(options.reply === undefined
+      ? {}
+      : {
+          ask: async (question: string) => {
+            asked.push(['ask', question])
+            return options.reply as string
+          },
+        }),
     onInterrupt(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
