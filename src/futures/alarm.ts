@@ -1,9 +1,12 @@
 import type { Clock } from '../core/clock.ts'
 
-/** The longest a timer can be set for; a later time is slept for in parts. */
+/** The longest a timer can be set for. */
 const LONGEST_SLEEP_MS = 2 ** 31 - 1
 
-/** Rings once, at a time that can be moved. Set, it keeps the program alive. */
+/**
+ * Rings once, at a time that can be moved; now and then before it, so who hears it looks at the clock. Set, it keeps the
+ * program alive.
+ */
 export class Alarm {
   readonly #clock: Clock
   readonly #ring: () => void
@@ -14,7 +17,7 @@ export class Alarm {
     this.#ring = ring
   }
 
-  /** Rings at `atMs` of the clock and at no other time; undefined: not at all. */
+  /** Rings for `atMs` of the clock and for no other time; undefined: not at all. */
   set(atMs: number | undefined): void {
     if (this.#set?.atMs === atMs) return
     this.#set?.controller.abort()
@@ -26,12 +29,10 @@ export class Alarm {
     const set = { atMs, controller: new AbortController() }
     const { signal } = set.controller
     this.#set = set
-    do {
-      const ms = Math.min(Math.max(0, atMs - this.#clock.nowMs()), LONGEST_SLEEP_MS)
-      // it is aborted by nothing but `set`
-      await this.#clock.sleep(ms, signal).catch(() => undefined)
-      if (this.#set !== set) return
-    } while (this.#clock.nowMs() < atMs)
+    const ms = Math.min(Math.max(0, atMs - this.#clock.nowMs()), LONGEST_SLEEP_MS)
+    // it is aborted by nothing but `set`
+    await this.#clock.sleep(ms, signal).catch(() => undefined)
+    if (this.#set !== set) return
     this.#set = undefined
     this.#ring()
   }

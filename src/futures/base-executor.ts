@@ -48,7 +48,7 @@ export abstract class BaseExecutor implements Executor {
   }
 
   get alive(): boolean {
-    return !this.stopped || this.#delayed.size > 0
+    return !this.stopped
   }
 
   get statistics(): ExecutorStatistics {
@@ -143,6 +143,7 @@ export abstract class BaseExecutor implements Executor {
    */
   protected abstract stop(options: StopOptions): Promise<void>
 
+  /** That promise has resolved. */
   protected abstract get stopped(): boolean
 
   /** Tasks that were accepted and whose future is not done. */

@@ -42,6 +42,13 @@ export class BundleSet implements Iterable<Bundle> {
     return undefined
   }
 
+  /** Bundles whose tasks have all ended: their workers are about to be free. */
+  get ending(): number {
+    let ending = 0
+    for (const bundle of this) if (bundle.unfinished === 0) ending += 1
+    return ending
+  }
+
   /** Bundles of which a task is not done, and their tasks that wait for another to end. */
   get load(): { readonly taken: number; readonly waiting: number } {
     let [taken, waiting] = [0, 0]

@@ -58,5 +58,5 @@ export function writeDirectTask(writer: MessageWriter): void {
 
 /** The arguments of the next task of a bundle. @throws SerializationError; the reader stands at the next task then */
 export function readTask(reader: MessageReader, direct: unknown): readonly unknown[] {
-  return (reader.byte() === DIRECT ? direct : decodeValue(reader.block())) as unknown[]
+  return (reader.byte() === DIRECT ? direct : decodeValue(reader.block(), { adopt: true })) as unknown[]
 }

@@ -20,7 +20,7 @@ import type { StopOptions, Task } from './executor.ts'
 import { SharedFunctions } from './shared-functions.ts'
 import { StallWatch } from './stall-watch.ts'
 import { type Entry, TaskQueue } from './task-queue.ts'
-import { deathError, killedError } from './worker-errors.ts'
+import { deathError, isCrash, killedError } from './worker-errors.ts'
 import { ENDED, GREW, kindOf, numberOf, outcomeOf, returnedOf, UNFIT, unfitOf } from './worker-messages.ts'
 
 export interface TaskPoolOptions {
@@ -177,6 +177,9 @@ export class TaskPool {
   }
 
   #pump(): void {
+    const { size } = this.#queue
+    // a worker is about to be free for all that waits: the end of its bundle comes here again
+    if (size > 0 && size <= this.#bundles.ending && this.#pool.counts.idle === 0) return
     for (let next = this.#queue.peek(); next !== undefined; next = this.#queue.peek()) {
       const out = { out: this.#bundles.size, short: this.#bundles.short }
       if (this.#broken !== undefined || !mayLeave(out, this.#slots, next.shared.pace)) break
@@ -292,8 +295,4 @@ export class TaskPool {
       finish()
     })
   }
-}
-
-function isCrash({ reason }: PoolDeath): boolean {
-  return reason === 'exited' || reason === 'outOfMemory'
 }

@@ -44,6 +44,14 @@ interface Arrived {
   dropped: boolean
 }
 
+/** The current bundle, and how far it has been read. */
+interface OpenBundle {
+  readonly arrived: Arrived
+  readonly reader: MessageReader
+  /** When the event loop last had its turn. */
+  turnMs: number
+}
+
 /** Serves the pool until it closes the channel. Call once, in the worker's entry. */
 export function serveTasks(): void {
   const functions = new Map<number, Loading>()
@@ -122,39 +130,77 @@ class TaskWorker {
     return true
   }
 
+  /** A bundle whose tasks give no promise is run and ended at once: its last result and its end reach the driver together. */
   async #serve(): Promise<void> {
     this.#serving = true
     for (let next = this.#line.shift(); next !== undefined && !this.#leaving; next = this.#line.shift()) {
       this.#current = next
-      if (this.#unfit === undefined) await this.#run(next)
-      else this.#parent.send(MESSAGE, next.id, unfitMessage(this.#unfit.error))
+      const pending = this.#run(next)
+      if (pending !== undefined) await pending
       this.#end(next.id)
     }
     this.#current = undefined
     this.#serving = false
   }
 
-  async #run(arrived: Arrived): Promise<void> {
-    const { id, loading, payload, direct } = arrived
-    const fn = loading.fn ?? (await load(loading))
-    const reader = new MessageReader(payload)
-    let turnMs = performance.now()
-    while (!reader.atEnd && !arrived.dropped) {
-      if (this.#limits.reached) return this.#sendReturned([])
-      this.#startedMs = performance.now()
-      this.#running = true
-      try {
-        const result = fn(...readTask(reader, direct))
-        this.#sendResult(id, isThenable(result) ? await result : result)
-      } catch (error) {
-        this.#sendError(id, error)
-      }
-      this.#running = false
-      this.#limits.count()
-      if (performance.now() - turnMs < TURN_MS || reader.atEnd) continue
-      await nextTurn()
-      turnMs = performance.now()
+  #run(arrived: Arrived): Promise<void> | undefined {
+    const { loading, payload } = arrived
+    if (this.#unfit !== undefined) {
+      this.#parent.send(MESSAGE, arrived.id, unfitMessage(this.#unfit.error))
+      return undefined
     }
+    const bundle = { arrived, reader: new MessageReader(payload), turnMs: performance.now() }
+    if (loading.fn !== undefined) return this.#runTasks(bundle, loading.fn)
+    return load(loading).then((fn) => this.#runTasks(bundle, fn))
+  }
+
+  #runTasks(bundle: OpenBundle, fn: TaskFunction): Promise<void> | undefined {
+    const { arrived, reader } = bundle
+    while (!reader.atEnd && !arrived.dropped) {
+      if (performance.now() - bundle.turnMs > TURN_MS) return this.#turn(bundle, fn)
+      if (this.#limits.reached) {
+        this.#sendReturned([])
+        return undefined
+      }
+      const pending = this.#runTask(bundle, fn)
+      if (pending !== undefined) return pending.then(() => this.#runTasks(bundle, fn))
+    }
+    return undefined
+  }
+
+  async #turn(bundle: OpenBundle, fn: TaskFunction): Promise<void> {
+    await nextTurn()
+    bundle.turnMs = performance.now()
+    await this.#runTasks(bundle, fn)
+  }
+
+  #runTask({ arrived, reader }: OpenBundle, fn: TaskFunction): Promise<void> | undefined {
+    const { id, direct } = arrived
+    this.#startedMs = performance.now()
+    this.#running = true
+    try {
+      const result = fn(...readTask(reader, direct))
+      if (isThenable(result)) return this.#settleLater(id, result)
+      this.#sendResult(id, result)
+    } catch (error) {
+      this.#sendError(id, error)
+    }
+    this.#ended()
+    return undefined
+  }
+
+  async #settleLater(id: number, promise: unknown): Promise<void> {
+    try {
+      this.#sendResult(id, await promise)
+    } catch (error) {
+      this.#sendError(id, error)
+    }
+    this.#ended()
+  }
+
+  #ended(): void {
+    this.#running = false
+    this.#limits.count()
   }
 
   #end(id: number): void {

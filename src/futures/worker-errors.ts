@@ -59,3 +59,8 @@ function lastWords({ stderrTail = '' }: PoolDeath): string {
   const said = stderrTail.trim()
   return said === '' ? '' : `\n${said}`
 }
+
+/** A death that nobody asked for. */
+export function isCrash({ reason }: PoolDeath): boolean {
+  return reason === 'exited' || reason === 'outOfMemory'
+}

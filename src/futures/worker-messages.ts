@@ -77,7 +77,7 @@ export function outcomeOf(message: Uint8Array, direct: unknown): Outcome {
   if (form === ERROR) return { error: decodeError(bodyOf(message)) }
   if (form === DIRECT) return { value: direct }
   try {
-    return { value: decodeValue(bodyOf(message)) }
+    return { value: decodeValue(bodyOf(message), { adopt: true }) }
   } catch (error) {
     return { error: error as Error }
   }
