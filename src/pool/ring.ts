@@ -12,6 +12,9 @@ const RING_BYTES = 131_072
 /** Larger frames travel as messages of their own. */
 export const MAX_RING_PAYLOAD = 16_384
 
+/** How long a lingering reader looks again and again before it lets itself be woken. */
+const SPIN_MS = 0.05
+
 /** Words of the control block. */
 const HEAD = 0
 const TAIL = 1
@@ -124,6 +127,9 @@ export class RingReader {
   /** Blocks until the writer has written and said so, or for so long. Read after this. */
   linger(ms: number): void {
     Atomics.store(this.#control, WAKE, LINGERING)
+    // to be woken takes longer than most answers
+    const spinUntil = performance.now() + SPIN_MS
+    while (this.written === this.#tail && performance.now() < spinUntil);
     if (this.written === this.#tail) Atomics.wait(this.#control, WAKE, LINGERING, ms)
     this.sleep()
   }
