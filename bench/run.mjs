@@ -1,4 +1,6 @@
 /** One command, one table: `npm run bench`, or `npm run bench -- noop lines` for some of it. */
+import { capture } from './capture.mjs'
+import { codec } from './codec.mjs'
 import { cold } from './cold.mjs'
 import { lines } from './lines.mjs'
 import { noop } from './noop.mjs'
@@ -13,6 +15,8 @@ const BENCHES = {
   lines: () => lines(512 * MIB),
   wordcount: () => wordcount(512 * MIB),
   plan,
+  codec,
+  capture,
   threads,
   processes,
   latency,
