@@ -1,4 +1,5 @@
 /** ETL: writes one output object per log file, with the failed requests as JSON lines; answers what it wrote. */
+import { basename } from 'node:path'
 import { job } from 'quern'
 
 const LINE = /^(\S+) \S+ \S+ \[([^\]]*)\] "(\S+) (\S+)[^"]*" (\d{3}) /
@@ -15,7 +16,7 @@ export default job({
       }
     }
     await task.storage.createBucket(BUCKET)
-    const name = part.object.key.split('/').at(-1)
+    const name = basename(part.object.key)
     // a put is atomic and its key depends on the input alone: running the call again changes nothing
     await task.storage.putObject(BUCKET, `${name}.ndjson`, rows.join(''), { contentType: 'application/x-ndjson' })
     return { object: `${name}.ndjson`, rows: rows.length }

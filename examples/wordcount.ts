@@ -2,12 +2,14 @@
 import { job } from 'quern'
 import { mergeCounts } from 'quern/reducers'
 
+const BETWEEN_WORDS = /[^a-z]+/
+
 export default job({
   async map(part) {
     const counts = new Map<string, number>()
     for await (const lines of part.lineBatches()) {
       for (const line of lines) {
-        for (const word of line.toLowerCase().split(/[^a-z]+/)) {
+        for (const word of line.toLowerCase().split(BETWEEN_WORDS)) {
           if (word !== '') counts.set(word, (counts.get(word) ?? 0) + 1)
         }
       }

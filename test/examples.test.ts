@@ -3,10 +3,10 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { buildPackage, quern, ROOT } from './support/built-package.ts'
+import { buildPackage, quern, ROOT, succeed } from './support/built-package.ts'
 
 const LOGS = ['access-1.log', 'access-2.log', 'access-3.log']
-const EXAMPLES = ['access-log.ts', 'extract-errors.ts', 'top-referrers.ts', 'wordcount.ts']
+const EXAMPLES = ['access-log.ts', 'extract-errors.ts', 'top-referrers.ts', 'wordcount.ts', 'words-by-file.ts']
 
 let store: string
 let environment: NodeJS.ProcessEnv
@@ -15,7 +15,7 @@ beforeAll(async () => {
   store = await mkdtemp(join(tmpdir(), 'quern-examples-'))
   environment = { QUERN_CONFIG: JSON.stringify({ localhost: { storage_root: store, worker_processes: 2 } }) }
   await buildPackage()
-}, 120_000)
+}, 300_000)
 
 afterAll(() => rm(store, { recursive: true, force: true }))
 
@@ -125,5 +125,16 @@ describe('examples', () => {
         expect(written[i]?.rows).toBe(failed.length)
       }
     }
+  })
+
+  it('words-by-file.ts: a program, its function inline', async () => {
+    const names = (await readdir(join(ROOT, 'fixtures/text'))).filter((name) => name.endsWith('.txt')).sort()
+    const texts = await Promise.all(names.map((name) => readFile(join(ROOT, 'fixtures/text', name), 'utf8')))
+    const words = texts.map((text) => text.toLowerCase().match(/[a-z]+/g) ?? [])
+    const common = ['a', 'and', 'in', 'of', 'the', 'to']
+    const told = await succeed(process.execPath, ['--import', 'tsx', 'examples/words-by-file.ts'], ROOT)
+    expect(JSON.parse(told)).toEqual(
+      names.map((file, i) => ({ file, words: words[i]?.filter((word) => !common.includes(word)).length })),
+    )
   })
 })

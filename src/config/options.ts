@@ -47,6 +47,9 @@ export interface CallSettings {
   readonly extraEnv?: Readonly<Record<string, string>>
   readonly retries?: number
   readonly signal?: AbortSignal
+  /** `null`: everything is left to the worker's installation, as it is by `[]`. */
+  readonly includeModules?: readonly string[] | null
+  readonly excludeModules?: readonly string[]
 }
 
 export interface MapSettings extends CallSettings {
@@ -106,8 +109,8 @@ const CALL: Fields = {
   extraEnv: plainObject,
   retries: wholeNumber(0),
   signal,
-  includeModules: unavailable,
-  excludeModules: unavailable,
+  includeModules: { expected: 'a list of names of packages or paths of modules, or null', parse: modulesOrNull },
+  excludeModules: { expected: 'a list of names of packages or paths of modules', parse: modules },
 }
 
 const MAP: Fields = {
@@ -180,6 +183,15 @@ export function parseOptions<N extends keyof SettingsOf>(
   if (method === 'executor') return withSection(settings) as unknown as SettingsOf[N]
   if (method === 'map' || method === 'mapReduce') return withPartition(settings) as unknown as SettingsOf[N]
   return settings as unknown as SettingsOf[N]
+}
+
+function modulesOrNull(value: unknown): readonly string[] | null | typeof MISFIT {
+  return value === null ? null : modules(value)
+}
+
+function modules(value: unknown): readonly string[] | typeof MISFIT {
+  const named = Array.isArray(value) && value.every((name) => typeof name === 'string' && name !== '')
+  return named ? [...value] : MISFIT
 }
 
 /** A value that is no text would differ between platforms (`true`, `1.0`), so it is refused rather than converted. */

@@ -23,6 +23,14 @@ export type {
 } from '../executor/options.ts'
 export { type CallStats, type CallStatus, ResponseFuture } from '../executor/response-future.ts'
 export type { Items, MapFunction, ReduceFunction, Source, Waitable } from '../executor/signatures.ts'
+export {
+  type AnyClass,
+  type ClassForm,
+  ClassTable,
+  type KnownClass,
+  registerClass,
+  SERIALIZE,
+} from '../functions/class-registry.ts'
 export { registerErrorClass } from '../functions/error-codec.ts'
 export { moduleFunction } from '../functions/module-function.ts'
 export { Future } from '../futures/future.ts'

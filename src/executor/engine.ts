@@ -9,7 +9,7 @@ import { CancelledError, CoverageError, ShutdownExecutorError } from '../core/er
 import { type JobKind, jobId, jobKey } from '../core/ids.ts'
 import { shippingFunctions } from '../functions/capture.ts'
 import { encodeValue } from '../functions/codec.ts'
-import type { ShippedFunction } from '../functions/shipped.ts'
+import type { ShippedBlob, ShippedFunction } from '../functions/shipped.ts'
 import type { ExecutorListener } from '../job/events.ts'
 import { encodeJob, PROTOCOL } from '../job/messages.ts'
 import { JobRun } from './job-run.ts'
@@ -139,15 +139,19 @@ export class Engine {
   ): Promise<void> {
     const runtime = this.#start()
     const inputs = await this.#read(source, runtime, signal)
+    const [mapFn, reduceFn] = await Promise.all([
+      travelling(map),
+      reduce === undefined ? undefined : travelling(reduce),
+    ])
     signal.throwIfAborted()
     map.run.launch({
       scheduler: this.#schedulerJob(map, inputs.count),
-      shared: this.#shared(map, inputs.plan),
+      shared: this.#shared(map, mapFn, inputs.plan),
       plan: inputs.plan,
       pinOf: inputs.pinOf,
       inputOf: inputs.inputOf,
     })
-    if (reduce === undefined) return runtime.loop.submit([map.run])
+    if (reduce === undefined || reduceFn === undefined) return runtime.loop.submit([map.run])
     const groups = groupsOf(inputs.plan?.partitions, inputs.count, reduce.byKey)
     const billed = runtime.compute.capabilities.idleCost === 'billed'
     const reduces: ReduceSpec = {
@@ -158,7 +162,7 @@ export class Engine {
     }
     reduce.run.launch({
       scheduler: { ...this.#schedulerJob(reduce, groups.length), reduces },
-      shared: this.#shared(reduce, undefined),
+      shared: this.#shared(reduce, reduceFn, undefined),
       inputOf: (call) => ({ type: 'results', count: groups[call]?.maps.length ?? 0, object: groups[call]?.object }),
     })
     runtime.loop.submit([map.run, reduce.run])
@@ -171,7 +175,7 @@ export class Engine {
     return planInputs(plan, resolve, runtime.compute.reach, signal)
   }
 
-  #shared({ run, shipped, settings, extraArgs, folds }: Submission, plan: Plan | undefined) {
+  #shared({ run, settings, extraArgs, folds }: Submission, fn: ShippedFunction | ShippedBlob, plan: Plan | undefined) {
     const { config } = this.#composition
     const bytes = encodeJob(
       {
@@ -179,7 +183,7 @@ export class Engine {
         executorId: this.executorId,
         jobId: run.id,
         kind: run.spec.kind,
-        fn: shipped,
+        fn,
         extraEnv: settings.extraEnv ?? {},
         read: plan?.options,
         storage: { backend: config.storage, bucket: config.storageBucket ?? '' },
@@ -214,4 +218,14 @@ export class Engine {
     await this.#runtime?.compute.close()
     await this.#composition.close()
   }
+}
+
+/** The function as it goes to the workers: with its modules, where the settings say so. */
+async function travelling({ shipped, settings }: Submission): Promise<ShippedFunction | ShippedBlob> {
+  const { includeModules, excludeModules = [] } = settings
+  const alone = includeModules === undefined ? excludeModules.length === 0 : (includeModules?.length ?? 0) === 0
+  if (alone) return shipped
+  const { bundleFunction } = await import('../functions/bundle.ts')
+  const { hash, bytes } = await bundleFunction(shipped, { includeModules, excludeModules })
+  return { kind: 'blob', hash, bytes: Buffer.from(bytes).toString('base64') }
 }

@@ -144,7 +144,8 @@ export class JobRun implements CallOwner {
   }
 
   decodeResult(call: number): unknown {
-    const value = decodeValue(this.results.get(call))
+    // a result that a reducer may be fed with again stays as it came
+    const value = decodeValue(this.results.get(call), { adopt: !this.keepsResults })
     if (!this.keepsResults) this.results.drop(call)
     return value
   }

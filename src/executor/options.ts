@@ -42,6 +42,13 @@ export interface CallOptions {
   readonly retries?: number | undefined
   /** Aborting it cancels the calls, those that run included. */
   readonly signal?: AbortSignal | undefined
+  /**
+   * Packages that travel with the function, as do its local modules then; `[]` and `null` leave everything to the
+   * worker's installation, as leaving it out does. Needs esbuild.
+   */
+  readonly includeModules?: readonly string[] | null | undefined
+  /** Packages, and local modules by the end of their path, that do not travel; without `includeModules`: all other local modules do. */
+  readonly excludeModules?: readonly string[] | undefined
 }
 
 export interface MapOptions<X extends readonly unknown[] = readonly []> extends CallOptions {

@@ -1,20 +1,21 @@
 /**
  * A function as one piece of bytes that needs nothing of the file system it was made on: the shipped function, and the
- * modules it refers to, bundled. Content-addressed: its hash names it, and it is loaded once a process.
+ * modules it refers to, bundled. Content-addressed: its hash names it, and its modules are loaded once a process.
  *
  *   "QFN1" · u32 length of the head · head (JSON) · body (JSON), whose SHA-256 the head gives
  *
- * Packages are left to the worker's own installation, found from its working directory, unless they were bundled.
+ * What was not bundled is left to the worker's own installation: packages found from its working directory, local
+ * modules where they are here.
  */
 import { createHash } from 'node:crypto'
-import { createRequire, isBuiltin } from 'node:module'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { Script } from 'node:vm'
 import { SerializationError } from '../core/errors.ts'
 import { encodeValue } from './codec.ts'
 import { counter, dynamicImport, type ModuleLoader, withDefault } from './load-closure.ts'
 import { load } from './load-function.ts'
-import { follow, importFor, messageOf, metaOf, requireOf } from './load-module.ts'
+import { ensureTypeScript, exportOf, follow, importFor, messageOf, metaOf, requireOf } from './load-module.ts'
 import type { ShippedFunction, ShippedImport } from './shipped.ts'
 
 export interface FunctionBlob {
@@ -40,8 +41,13 @@ const MAGIC = Buffer.from('QFN1')
 const HEAD_AT = MAGIC.byteLength + 4
 
 // a cache: the same hash is the same function
-const loaded = new Map<string, Promise<unknown>>()
+const loaded = new Map<string, () => Promise<unknown>>()
 const MAX_LOADED = 100
+
+/** Whether a specifier means a file rather than a package. */
+export function isLocal(specifier: string): boolean {
+  return /^(?:\.{0,2}\/|file:)/.test(specifier)
+}
 
 /** Under what a bundled module is found: what a module asked for, or a module by its URL. */
 export function moduleKey(parent: string, specifier: string, as: 'namespace' | 'require'): string {
@@ -66,11 +72,16 @@ export function makeBlob(body: BlobBody): FunctionBlob {
 export async function loadBlob(bytes: Uint8Array): Promise<unknown> {
   const { head, body } = openBlob(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
   const known = loaded.get(head.hash)
-  if (known !== undefined) return known
+  if (known !== undefined) return known()
   if (loaded.size >= MAX_LOADED) loaded.clear()
   const { fn, code } = JSON.parse(body.toString()) as BlobBody
-  const loading = load(fn, bundledModules(evaluate(code, head.hash)))
-  loaded.set(head.hash, loading)
+  // what was left out of a bundle may be TypeScript
+  if (/require\("[^"]+\.[mc]?tsx?"\)/.test(code)) await ensureTypeScript()
+  const modules = bundledModules(evaluate(code, head.hash))
+  const loading = load(fn, modules)
+  // what one job leaves in the variables it captured is not the next one's
+  const again = fn.kind === 'closure' && fn.values !== undefined ? () => load(fn, modules) : () => loading
+  loaded.set(head.hash, again)
   loading.catch(() => loaded.delete(head.hash))
   return loading
 }
@@ -127,7 +138,7 @@ function bundledModules(modules: Readonly<Record<string, object>>): ModuleLoader
   const here = `${join(process.cwd(), 'quern')}.mjs`
   const importHere = (parent: string, specifier: string, attributes?: object) => {
     const bundled = modules[moduleKey(parent, specifier, 'namespace')]
-    return bundled === undefined ? importFor(here, specifier, attributes) : bundled
+    return bundled === undefined ? importFor(isLocal(specifier) ? parent : here, specifier, attributes) : bundled
   }
   return {
     async load(parent: string, { specifier, as, member, attributes }: ShippedImport) {
@@ -136,15 +147,14 @@ function bundledModules(modules: Readonly<Record<string, object>>): ModuleLoader
       if (as === 'require()') return requireOf(here)
       if (as === 'import()') return dynamicImport(async (name, given) => importHere(parent, name, given))
       if (as === 'namespace') return importHere(parent, specifier, attributes)
-      const required: unknown = modules[moduleKey(parent, specifier, 'require')] ?? requireOf(here)(specifier)
+      const from = isLocal(specifier) ? parent : here
+      const required: unknown = modules[moduleKey(parent, specifier, 'require')] ?? requireOf(from)(specifier)
       const whole = as === 'interop' ? withDefault(required) : required
       return member === undefined ? whole : (whole as Record<string, unknown>)[member]
     },
     async exportOf(url, path) {
       const bundled = modules[moduleKey(url, url, 'namespace')]
-      const module = bundled ?? (isBuiltin(url) ? await importFor(here, url) : undefined)
-      if (module === undefined) throw new SerializationError(`module ${url} was not bundled with the function`)
-      return follow(module, url, path)
+      return bundled === undefined ? exportOf(url, path) : follow(bundled, url, path)
     },
   }
 }

@@ -2,12 +2,13 @@
  * Bundles a shipped function for workers that do not see this file system: local modules go with it, packages are left
  * to the worker unless named. esbuild does it; it is an optional peer, loaded when a function is first bundled.
  */
+import { existsSync } from 'node:fs'
 import { isBuiltin } from 'node:module'
-import { dirname } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type * as Esbuild from 'esbuild'
-import { ConfigError, SerializationError } from '../core/errors.ts'
-import { type FunctionBlob, makeBlob, moduleKey } from './blob.ts'
+import { ConfigError, SerializationError, ValidationError } from '../core/errors.ts'
+import { type FunctionBlob, isLocal, makeBlob, moduleKey } from './blob.ts'
 import { messageOf } from './load-module.ts'
 import type { ShippedArgument, ShippedCode, ShippedFunction } from './shipped.ts'
 import { fromVite } from './vite-paths.ts'
@@ -30,9 +31,11 @@ interface Need {
  * The function as one blob.
  *
  * @throws ConfigError when esbuild is not installed
+ * @throws ValidationError when what is to be included is not there
  * @throws SerializationError when a module cannot be bundled
  */
 export async function bundleFunction(fn: ShippedFunction, options: BundleOptions = {}): Promise<FunctionBlob> {
+  requireIncluded(options.includeModules ?? [])
   const needs = [...uniqueNeeds(fn)].filter((need) => isBundled(need, options))
   return makeBlob({ fn, code: needs.length === 0 ? '' : await bundled(needs, options) })
 }
@@ -73,10 +76,36 @@ function whole(url: string): Need {
   return { parent: url, specifier: url, as: 'namespace' }
 }
 
-function isBundled({ specifier }: Need, { includeModules, excludeModules = [] }: BundleOptions): boolean {
-  if (includeModules === null || isBuiltin(specifier)) return false
-  if (isLocal(specifier)) return !excludeModules.some((end) => withoutQuery(specifier).endsWith(end))
-  return namesPackage(includeModules ?? [], specifier) && !namesPackage(excludeModules, specifier)
+/** @throws ValidationError naming the one that is neither an installed package nor a file */
+function requireIncluded(names: readonly string[]): void {
+  for (const [i, name] of names.entries()) {
+    const there = isLocal(name) ? existsSync(resolve(name)) : isBuiltin(name) || isInstalled(name, process.cwd())
+    if (there) continue
+    throw new ValidationError(
+      `includeModules[${i}]: expected a package that is installed or a file that is there, got '${name}'`,
+    )
+  }
+}
+
+function isInstalled(name: string, from: string): boolean {
+  const above = dirname(from)
+  return existsSync(join(from, 'node_modules', name)) || (above !== from && isInstalled(name, above))
+}
+
+function isBundled({ specifier }: Need, options: BundleOptions): boolean {
+  if (options.includeModules === null || isBuiltin(specifier)) return false
+  const [, installed] = /^.*\/node_modules\/([^./].*)$/.exec(specifier) ?? []
+  if (isLocal(specifier) && installed === undefined) return !isExcludedFile(specifier, options)
+  return isIncluded(installed ?? specifier, options)
+}
+
+function isIncluded(name: string, { includeModules, excludeModules = [] }: BundleOptions): boolean {
+  return namesPackage(includeModules ?? [], name) && !namesPackage(excludeModules, name)
+}
+
+function isExcludedFile(path: string, { excludeModules = [] }: BundleOptions): boolean {
+  const bare = withoutQuery(path)
+  return excludeModules.some((end) => bare.endsWith(end.replace(/^\.?\//, '')))
 }
 
 async function bundled(needs: readonly Need[], options: BundleOptions): Promise<string> {
@@ -123,12 +152,15 @@ function placement(needs: readonly Need[], options: BundleOptions): Esbuild.Plug
           pluginData: 'asked',
         })
       })
+      build.onResolve({ filter: /^\.{0,2}\// }, ({ path, resolveDir, pluginData }) => {
+        const file = resolve(resolveDir, path)
+        return pluginData !== 'asked' && isExcludedFile(file, options) ? { path: file, external: true } : undefined
+      })
       build.onResolve({ filter: /^[^./]/ }, ({ path, pluginData, importer }) => {
         if (pluginData === 'asked' || isBuiltin(path) || /^[A-Za-z]:\\/.test(path)) return undefined
         // what a bundled package needs goes with it
-        const included = importer.includes('/node_modules/') || namesPackage(options.includeModules ?? [], path)
-        const excluded = namesPackage(options.excludeModules ?? [], path)
-        return included && !excluded ? undefined : { path, external: true }
+        const needed = importer.includes('/node_modules/') && !namesPackage(options.excludeModules ?? [], path)
+        return needed || isIncluded(path, options) ? undefined : { path, external: true }
       })
     },
   }
@@ -140,10 +172,6 @@ async function loadEsbuild(): Promise<typeof Esbuild> {
   } catch (cause) {
     throw new ConfigError('bundling functions for other machines needs esbuild: npm install esbuild', { cause })
   }
-}
-
-function isLocal(specifier: string): boolean {
-  return /^(?:\.{0,2}\/|file:)/.test(specifier)
 }
 
 function namesPackage(names: readonly string[], specifier: string): boolean {

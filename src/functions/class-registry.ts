@@ -31,7 +31,7 @@ export interface KnownClass {
 
 /** Classes by prototype and by name. One of a name replaces the earlier: modules may be loaded again. */
 export class ClassTable {
-  readonly #byPrototype = new Map<unknown, KnownClass>()
+  readonly #byPrototype = new WeakMap<object, KnownClass>()
   readonly #byName = new Map<string, KnownClass>()
 
   /** @throws ValidationError naming the class */
@@ -42,12 +42,12 @@ export class ClassTable {
   /** @throws ValidationError naming the class */
   add(cls: AnyClass, form: ClassForm = {}): void {
     const known = knownClass(cls, form)
-    this.#byPrototype.set(cls.prototype, known)
+    this.#byPrototype.set(cls.prototype as object, known)
     this.#byName.set(known.name, known)
   }
 
   ofPrototype(prototype: object | null): KnownClass | undefined {
-    return this.#byPrototype.get(prototype)
+    return prototype === null ? undefined : this.#byPrototype.get(prototype)
   }
 
   named(name: string): KnownClass | undefined {
@@ -82,6 +82,12 @@ export function classOf(prototype: object | null, table: ClassTable | undefined)
   if (typeof cls !== 'function' || cls.prototype !== prototype || ownForm(cls) === undefined) return undefined
   registerClass(cls as unknown as AnyClass)
   return registeredClasses.ofPrototype(prototype)
+}
+
+/** Registers a class that says itself how it travels, unless it is known. @throws ValidationError as registerClass does */
+export function registerMarked(cls: object): void {
+  const { prototype } = cls as { readonly prototype?: object }
+  if (typeof prototype === 'object') classOf(prototype, undefined)
 }
 
 /** Whether the text of a class, or of one it extends, has # members in use; true where the text is not to be had. */

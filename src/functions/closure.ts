@@ -8,6 +8,7 @@ import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { types } from 'node:util'
 import { encodeCaptured, PROPERTIES, type UnitValues } from './captured-values.ts'
+import { registerMarked } from './class-registry.ts'
 import { type Captured, type CodeUnit, codeUnit, readAgain } from './code-unit.ts'
 import { isEntryModule } from './entry-module.ts'
 import { analyseFunctionText, isNativeText } from './function-text.ts'
@@ -110,6 +111,8 @@ export class Closure {
       if (path !== undefined) globals[name] = path
       else if (this.#put(name, value, { to: values, early, units, trail: [...trail, step] })) vars.push(name)
     }
+    // where instances are sent back to here, their class is known here too
+    if (unit.form === 'class') registerMarked(fn)
     const filled = { ...unit, vars, units, globals }
     const own = Object.keys(fn)
     if (own.length === 0) return filled

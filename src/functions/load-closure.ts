@@ -6,13 +6,15 @@
 import { Script } from 'node:vm'
 import { SerializationError } from '../core/errors.ts'
 import type { UnitReference } from './captured-values.ts'
-import { decodeValueWith } from './codec.ts'
+import { ClassTable, type KnownClass, registeredClasses, registerMarked } from './class-registry.ts'
+import { type DecodeOptions, decodeValueWith } from './codec.ts'
 import { ensureTypeScript, exportOf, importFor, isTypeScript, messageOf, metaOf, requireOf } from './load-module.ts'
 import type { ShippedClosure, ShippedCode, ShippedImport, ShippedUnit } from './shipped.ts'
 import { fromVite } from './vite-paths.ts'
 import { valueAtPath } from './well-known.ts'
 
 type Values = Record<string, unknown>
+type AnyFunction = (...args: unknown[]) => unknown
 
 /** How the closure's modules are loaded; a blob brings its own. */
 export interface ModuleLoader {
@@ -52,7 +54,8 @@ class Assembly {
   readonly #made: (Made | undefined)[]
   readonly #closure: ShippedClosure
   #early: readonly Values[] = []
-  #late: readonly Values[] = []
+  /** Undefined until it is decoded. */
+  #late: readonly Values[] | undefined
 
   constructor(closure: ShippedClosure, imports: readonly Values[], references: readonly unknown[]) {
     this.#closure = closure
@@ -64,16 +67,22 @@ class Assembly {
 
   async root(): Promise<unknown> {
     this.#early = await this.#decode(this.#closure.early)
-    this.#late = await this.#decode(this.#closure.values)
+    // instances may be of classes that come with the closure
+    const classes = new ClassesMadeHere(() => this.#makeClasses())
+    this.#late = await this.#decode(this.#closure.values, { classes })
     for (let i = 0; i < this.#units.length; i++) this.#make(i)
     for (let i = 0; i < this.#units.length; i++) this.#fill(i)
     return this.#make(0)
   }
 
-  async #decode(bytes: string | undefined): Promise<readonly Values[]> {
+  async #decode(bytes: string | undefined, options: DecodeOptions = {}): Promise<readonly Values[]> {
     if (bytes === undefined) return this.#units.map(() => ({}))
     const loadFunction = async (shipped: unknown) => this.#make((shipped as UnitReference).unit)
-    return (await decodeValueWith(Buffer.from(bytes, 'base64'), { loadFunction })) as Values[]
+    return (await decodeValueWith(Buffer.from(bytes, 'base64'), { ...options, loadFunction })) as Values[]
+  }
+
+  #makeClasses(): void {
+    for (const [i, unit] of this.#units.entries()) if (unit.kind === 'code' && unit.form === 'class') this.#make(i)
   }
 
   #make(index: number): unknown {
@@ -88,26 +97,31 @@ class Assembly {
   #madeOf(unit: ShippedUnit, index: number): Made {
     if (unit.kind === 'module') return { value: this.#references[index] }
     if (unit.kind === 'global') return { value: valueAtPath(unit.path) }
-    if (unit.kind === 'bound') return { value: this.#bound(unit, index) }
+    if (unit.kind === 'bound') return this.#bound(unit, index)
     // a class is evaluated now: what it extends must be there
     const names =
       unit.form === 'class' ? { ...this.#imports[index], ...this.#early[index], ...this.#functions(unit) } : {}
-    return makeCode(unit, names)
+    const made = makeCode(unit, names)
+    if (unit.form === 'class') registerMarked(made.value as object)
+    return made
   }
 
-  #bound({ target, count, units }: ShippedUnit & { kind: 'bound' }, index: number): unknown {
+  #bound({ target, count, units }: ShippedUnit & { kind: 'bound' }, index: number): Made {
     const part = (name: string) => {
       const unit = units[name]
-      return unit === undefined ? this.#late[index]?.[name] : this.#make(unit)
+      return unit === undefined ? this.#late?.[index]?.[name] : this.#make(unit)
     }
-    const args = Array.from({ length: count }, (_, i) => part(String(i)))
-    return (this.#make(target) as (...args: unknown[]) => unknown).bind(part('this'), ...args)
+    const fn = this.#make(target) as AnyFunction
+    const bind = () => fn.bind(part('this'), ...Array.from({ length: count }, (_, i) => part(String(i)))) as AnyFunction
+    // among the values that are decoded now may be what it is bound to, and that may hold it
+    return this.#late === undefined ? boundLater(fn, count, bind) : { value: bind() }
   }
 
   #fill(index: number): void {
     const unit = this.#units[index] as ShippedUnit
+    if (unit.kind === 'bound') this.#made[index]?.fill?.({})
     if (unit.kind !== 'code') return
-    const { $properties: properties, ...values } = this.#late[index] as Values
+    const { $properties: properties, ...values } = this.#late?.[index] ?? {}
     const made = this.#made[index] as Made
     made.fill?.({ ...this.#imports[index], ...this.#early[index], ...values, ...this.#functions(unit) })
     if (unit.properties === true) defineAll(made.value as object, properties as Values)
@@ -118,6 +132,21 @@ class Assembly {
     for (const [name, unit] of Object.entries(units)) found[name] = this.#make(unit)
     for (const [name, path] of Object.entries(globals)) found[name] = valueAtPath(path)
     return found
+  }
+}
+
+/** The registered classes; those of the closure that say how they travel are made when one of them is asked for. */
+class ClassesMadeHere extends ClassTable {
+  readonly #make: () => void
+
+  constructor(make: () => void) {
+    super()
+    this.#make = make
+  }
+
+  override named(name: string): KnownClass | undefined {
+    this.#make()
+    return registeredClasses.named(name)
   }
 }
 
@@ -147,6 +176,22 @@ function makeCode(unit: ShippedCode, names: Values): Made {
       cause,
     })
   }
+}
+
+/** Looks like the bound function, which it becomes when it is filled. */
+function boundLater(fn: AnyFunction, count: number, bind: () => AnyFunction): Made {
+  let bound: AnyFunction | undefined
+  function later(...args: unknown[]): unknown {
+    if (bound === undefined) throw new SerializationError(`'${fn.name}' is called before what it is bound to is there`)
+    return new.target === undefined ? bound(...args) : Reflect.construct(bound, args)
+  }
+  later.prototype = undefined
+  Object.defineProperty(later, 'name', { value: `bound ${fn.name}`, configurable: true })
+  Object.defineProperty(later, 'length', { value: Math.max(0, fn.length - count), configurable: true })
+  const fill = () => {
+    bound = bind()
+  }
+  return { value: later, fill }
 }
 
 /** A text that stood in a variable was named after it. */

@@ -11,6 +11,14 @@ export type ShippedFunction =
   /** A reducer whose methods travel one by one. */
   | { readonly kind: 'object'; readonly methods: ShippedMethods; readonly commutative: boolean }
 
+/** A ShippedFunction with the modules it refers to: what `loadBlob` takes, in base64. */
+export interface ShippedBlob {
+  readonly kind: 'blob'
+  /** Names it: the same hash is the same function. */
+  readonly hash: string
+  readonly bytes: string
+}
+
 /** A function with everything it closes over: its texts, references to modules, and a copy of the captured values. */
 export interface ShippedClosure {
   readonly kind: 'closure'

@@ -31,6 +31,8 @@ const VIEW_CLASSES: readonly MakeView[] = [
 const VIEW_TAGS: ReadonlyMap<object, number> = new Map(
   VIEW_CLASSES.map((make, tag) => [Object.getPrototypeOf(make(new ArrayBuffer(0), 0, 0)), tag]),
 )
+/** The one class whose memory nobody takes to be its own alone. */
+const BUFFER_TAG = 0
 /** No class asks for more. */
 const ALIGNMENT = 8
 /** Tags of the classes that may begin anywhere. */
@@ -38,7 +40,7 @@ const BYTE_WISE: readonly number[] = [0, 1, 2, 3, 12]
 
 type MakeView = (memory: ArrayBuffer, offset: number, bytes: number) => ArrayBufferView
 
-/** Where the memory of a value comes from: `adopt` lets large views lie in the bytes themselves. */
+/** Where the memory of a value comes from: `adopt` lets large Buffers lie in the bytes themselves. */
 export interface Memory {
   readonly segments: readonly Uint8Array[]
   readonly adopt: boolean
@@ -120,7 +122,7 @@ export class ValueReader extends Deserializer {
     if (make === undefined) return this.#standIn(tag)
     const byteLength = this.readUint32()
     const bytes = this.readRawBytes(byteLength)
-    if (this.#adopt && byteLength >= SEGMENT_BYTES) return over(bytes, make, tag)
+    if (this.#adopt && tag === BUFFER_TAG && byteLength >= SEGMENT_BYTES) return over(bytes, make, tag)
     // a copy: the message it lies in belongs to the transport
     return make(copyOf(bytes), 0, byteLength)
   }

@@ -19,7 +19,6 @@ export class AbortWatch<T> {
     }
     const tasks = new Set([task])
     const listener = () => {
-      this.#watched.delete(signal)
       for (const each of tasks) this.#onAbort(each, signal.reason)
     }
     this.#watched.set(signal, { tasks, listener })

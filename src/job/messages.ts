@@ -8,7 +8,7 @@
  */
 import type { Partition, PlanOptions } from '../../partitioner/plan.ts'
 import { asBuffer, type ByteRange } from '../core/bytes.ts'
-import type { ShippedFunction } from '../functions/shipped.ts'
+import type { ShippedBlob, ShippedFunction } from '../functions/shipped.ts'
 import type { WorkerStats } from '../monitor/monitor.ts'
 
 /** Version of this protocol; a worker refuses another. */
@@ -20,7 +20,7 @@ export interface JobHead {
   readonly executorId: string
   readonly jobId: string
   readonly kind: 'call' | 'map' | 'reduce'
-  readonly fn: ShippedFunction
+  readonly fn: ShippedFunction | ShippedBlob
   readonly extraEnv: Readonly<Record<string, string>>
   /** Delimiter and compression of the partitions; absent where inputs are plain items. */
   readonly read?: PlanOptions | undefined

@@ -1,6 +1,7 @@
 /** What the calls of a job have in common, made ready once per worker. */
 import { decodeValueWith } from '../functions/codec.ts'
 import { loadFunction, loadingFunctions } from '../functions/load-function.ts'
+import type { ShippedBlob, ShippedFunction } from '../functions/shipped.ts'
 import { decodeJob, type JobHead } from '../job/messages.ts'
 
 export interface LoadedJob {
@@ -16,12 +17,22 @@ const NO_ARGUMENTS: readonly unknown[] = []
 /** @throws Error when the bytes are of another protocol */
 export function loadJob(shared: Uint8Array): LoadedJob {
   const { head, extraArgs } = decodeJob(shared)
-  const target = loadFunction(head.fn)
+  const target = loadTarget(head.fn)
   // told by the calls that await it
   target.catch(() => undefined)
-  const decode = () => decodeValueWith(extraArgs, loadingFunctions) as readonly unknown[] | Promise<readonly unknown[]>
-  const first = decode()
-  if (first instanceof Promise) first.catch(() => undefined)
-  const none = Array.isArray(first) && first.length === 0
-  return { head, target, extraArgs: () => (none ? NO_ARGUMENTS : decode()) }
+  let none = false
+  // decoded when a call asks: the function may bring the classes of what is in them
+  const decode = () => {
+    if (none) return NO_ARGUMENTS
+    const args = decodeValueWith(extraArgs, loadingFunctions) as readonly unknown[] | Promise<readonly unknown[]>
+    none = Array.isArray(args) && args.length === 0
+    return args
+  }
+  return { head, target, extraArgs: decode }
+}
+
+async function loadTarget(fn: ShippedFunction | ShippedBlob): Promise<unknown> {
+  if (fn.kind !== 'blob') return loadFunction(fn)
+  const { loadBlob } = await import('../functions/blob.ts')
+  return loadBlob(Buffer.from(fn.bytes, 'base64'))
 }

@@ -82,7 +82,7 @@ export async function collectInputs(feed: ReduceFeed, failedInputs: string[]): P
   const results: unknown[] = []
   for (const input of taken) {
     if (input.type === 'absent') failedInputs.push(input.callId)
-    else results.push(decodeValue(input.value))
+    else results.push(decodeValue(input.value, { adopt: true }))
   }
   return results
 }

@@ -97,7 +97,7 @@ async function runFunction(fn: UserFunction, input: unknown, state: CallState): 
 
 async function makeInput(state: CallState): Promise<unknown> {
   const { input } = state.spec
-  if (input.type === 'item') return decodeValueWith(input.value, loadingFunctions)
+  if (input.type === 'item') return decodeValueWith(input.value, { ...loadingFunctions, adopt: true })
   if (input.type !== 'partition') throw new Error(`a ${input.type} input is no input of a map`)
   const { job, services } = state.around
   const { read } = job.head
@@ -149,7 +149,7 @@ async function fold(reducer: Reducer<unknown, unknown, unknown>, feed: ReduceFee
   for (let batch = await feed.nextBatch(ordered); batch !== undefined; batch = await feed.nextBatch(ordered)) {
     for (const input of batch) {
       if (input.type === 'absent') failedInputs.push(input.callId)
-      else acc = await reducer.add(acc, decodeValue(input.value))
+      else acc = await reducer.add(acc, decodeValue(input.value, { adopt: true }))
       if (turns.due) await turns.turn()
     }
   }

@@ -49,9 +49,44 @@ describe('function blobs', () => {
     const own = await bundleFunction(fn)
     expect(((await loadBlob(own.bytes)) as (x: number) => number)(2)).toBe(6)
     const without = await bundleFunction(fn, { excludeModules: ['closures/values.ts'] })
-    await expect(loadBlob(without.bytes)).rejects.toThrow(/values\.ts was not bundled/)
+    expect(without.bytes.byteLength).toBeLessThan(own.bytes.byteLength / 2)
+    expect(((await loadBlob(without.bytes)) as (x: number) => number)(2)).toBe(6)
     const nothing = await bundleFunction(fn, { includeModules: null })
     expect(nothing.hash).toBe(without.hash)
+  })
+
+  it('a module that is excluded is left out of what imports it too', async () => {
+    const { url } = import.meta
+    const fn = { kind: 'module', url: new URL('./modules/placed.ts', url).href, export: 'scaledPlace' } as const
+    const whole = await bundleFunction(fn)
+    const without = await bundleFunction(fn, { excludeModules: ['./closures/values.ts'] })
+    expect(without.bytes.byteLength).toBeLessThan(whole.bytes.byteLength)
+    for (const { bytes } of [whole, without]) {
+      expect(((await loadBlob(bytes)) as () => unknown)()).toMatch(/^6 [\s\S]*quern-[0-9a-f]+\.cjs/)
+    }
+  })
+
+  it('what was left to a worker that does not have it is named', async () => {
+    const blob = makeBlob({ fn: { kind: 'module', url: 'file:///nowhere/lost.mjs', export: 'f' }, code: '' })
+    await expect(loadBlob(blob.bytes)).rejects.toMatchObject({
+      code: 'SERIALIZATION',
+      message: expect.stringContaining('file:///nowhere/lost.mjs'),
+    })
+  })
+
+  it('each load has its own copy of what was captured, but modules once', async () => {
+    const seen = new Map<string, number>()
+    const shipped = captureFunction((key: string) => seen.set(key, scale(1)).size, 'f')
+    const { bytes } = await bundleFunction(shipped)
+    const [first, second] = (await Promise.all([loadBlob(bytes), loadBlob(bytes)])) as ((key: string) => number)[]
+    expect([first?.('a'), first?.('b'), second?.('c')]).toEqual([1, 2, 1])
+  })
+
+  it.each(['yaaml', './lost.ts'])('including %s, which is not there, is refused', async (name) => {
+    await expect(bundleFunction(text, { includeModules: ['yaml', name] })).rejects.toMatchObject({
+      code: 'VALIDATION',
+      message: `includeModules[1]: expected a package that is installed or a file that is there, got '${name}'`,
+    })
   })
 
   it('a package goes with the function when it is included', async () => {

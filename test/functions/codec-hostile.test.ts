@@ -33,6 +33,14 @@ const BOMBS: [string, Uint8Array][] = [
     'many sparse arrays',
     Buffer.from([...HEAD, 0x41, 100, ...repeat([0x61, ...varint(1e5), 0x40, 0, ...varint(1e5)], 100), 0x24, 0, 100]),
   ],
+  [
+    'sparse arrays that add up',
+    Buffer.from([
+      ...[...HEAD, 0x41, ...varint(300)],
+      ...repeat([0x61, ...varint(1e4), 0x40, 0, ...varint(1e4)], 300),
+      ...[0x24, 0, ...varint(300)],
+    ]),
+  ],
   ['a dense array', Buffer.from([...HEAD, 0x41, ...varint(MOST)])],
   [
     'dense arrays in dense arrays',

@@ -27,6 +27,17 @@ const lookup = {
   },
   base: 4,
 }
+const bindings = {
+  all: [
+    function (this: { a: number }, b: number, c: number) {
+      return this.a + b + c
+    }.bind({ a: 1 }, 10),
+  ],
+  size: (): number => 0,
+}
+bindings.size = function (this: typeof bindings) {
+  return this.all.length
+}.bind(bindings)
 const globalPath = globalThis
 const { sep } = path
 const escaped = /[.*]/g
@@ -210,6 +221,7 @@ const runs: Record<string, [fn: (...args: Anything[]) => unknown, ...args: unkno
   'bound twice, with this': [
     (lookup.self as (this: object, x: number, y: number) => number).bind({ base: 40 }).bind(null, 2),
   ],
+  'bound functions among values, one to what holds it': [() => [bindings.all.map((fn) => fn(2)), bindings.size()]],
   'a captured bound function': [
     (
       (add: (x: number) => number) => (x: number) =>
