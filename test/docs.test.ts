@@ -28,7 +28,7 @@ beforeAll(async () => {
   await symlink(join(ROOT, 'node_modules/tsx'), join(folder, 'node_modules/tsx'))
   for (const name of ['fixtures', 'examples']) await cp(join(ROOT, name), join(folder, name), { recursive: true })
   await writeFile(join(folder, 'package.json'), '{"type":"module"}')
-}, 120_000)
+}, 300_000)
 
 afterAll(() => rm(folder, { recursive: true, force: true }))
 

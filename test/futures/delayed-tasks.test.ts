@@ -2,7 +2,7 @@
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { MinHeap } from '../../src/futures/min-heap.ts'
 import { PriorityQueue } from '../../src/futures/priority-queue.ts'
 import { rejectWhenReached } from '../../src/futures/rejection.ts'
@@ -74,11 +74,13 @@ describe('a delayed task', () => {
   it('waits longer than a timer can', async () => {
     const { clock, executor, ran, run } = stage()
     const days = 24 * 3_600_000
+    const slept = vi.spyOn(clock, 'sleep')
     executor.submitAfter('60d', run, 'late')
     await clock.advance(59 * days)
     expect(ran).toEqual([])
     await clock.advance(days)
     expect(ran).toEqual([`late at ${60 * days}`])
+    for (const [ms] of slept.mock.calls) expect(ms).toBeLessThan(2 ** 31)
   })
 
   it('that is cancelled, or whose signal aborts, never runs and keeps no timer', async () => {
@@ -101,9 +103,9 @@ describe('a delayed task', () => {
     const { clock, executor, ran, run } = stage()
     executor.submitAfter(10, () => second.cancel())
     const second = executor.submitAfter(10, run, 'second')
-    executor.submitAfter(10, run, 'third')
+    for (const name of ['third', 'fourth', 'fifth']) executor.submitAfter(10, run, name)
     await clock.advance(10)
-    expect(ran).toEqual(['third at 10'])
+    expect(ran).toEqual(['third at 10', 'fourth at 10', 'fifth at 10'])
     await executor.shutdown()
     expect(executor.alive).toBe(false)
   })
@@ -200,6 +202,7 @@ describe('PriorityQueue', () => {
         const left = given.map((item, i) => ({ ...item, i })).sort((a, b) => b.priority - a.priority || a.i - b.i)
         for (const [i, { priority }] of given.entries()) queue.push(i, priority)
         for (const { i } of left.splice(0, early)) expect(queue.shift()).toBe(i)
+        expect(queue.size).toBe(left.length)
         queue.keep((i) => given[i]?.drop === false)
         const kept = left.filter(({ drop }) => !drop)
         expect(queue.size).toBe(kept.length)

@@ -74,6 +74,7 @@ describe('SynchronousExecutor', () => {
       },
     })
     await expect(broken.submit(() => 1)).rejects.toThrow(new RangeError('no room'))
+    expect(broken.queueSize).toBe(0)
     expect(() => new SynchronousExecutor({ runWorkFunc: 7 as never })).toThrow(
       'runWorkFunc: expected a function, got 7',
     )
@@ -151,6 +152,8 @@ describe('AsyncExecutor', () => {
     const running = executor.submit(() => gate.passed)
     await settle()
     const futures = Array.from({ length: 10 }, (_, i) => executor.submit(() => i))
+    futures[9]?.cancel()
+    expect(executor.queueSize).toBe(9)
     for (const future of futures.slice(2)) future.cancel()
     expect(executor.queueSize).toBe(2)
     futures[0]?.cancel()
@@ -161,10 +164,13 @@ describe('AsyncExecutor', () => {
     expect([executor.queueSize, executor.statistics.cancelled]).toEqual([0, 9])
   })
 
-  it('refuses what it cannot do', () => {
+  it('refuses what it cannot do, and what was refused is not waited for', async () => {
     expect(() => new AsyncExecutor({ maxWorker: 1 } as never)).toThrow("did you mean 'maxWorkers'")
-    const move = () => new AsyncExecutor().submitWith({ transfer: [] }, () => 1)
+    const executor = new AsyncExecutor()
+    const move = () => executor.submitWith({ transfer: [] }, () => 1)
     expect(move).toThrow('submitWith options.transfer: nothing travels in this executor')
+    await executor.shutdown()
+    expect(executor.alive).toBe(false)
     expect(() => rejectWhenReached(-1)).toThrow('rejectWhenReached: expected a whole number from 0, got -1')
   })
 })

@@ -231,6 +231,21 @@ describe('a worker', () => {
     expect([worker.active, executor.alive, watcher?.runs, watcher?.elapsed]).toEqual([false, false, 1, 90])
   })
 
+  it('waits for what runs in an executor that stays, too', async () => {
+    const clock = new ManualClock()
+    const { worker } = stage({ clock, executorFactory: existingExecutor(new AsyncExecutor({ clock })) })
+    let open: (() => void) | undefined
+    worker.add(periodic({ spacing: 1, runImmediately: true })(() => new Promise<void>((resolve) => (open = resolve))))
+    const running = worker.start()
+    await clock.advance(0)
+    worker.stop()
+    await settle()
+    expect(worker.active).toBe(true)
+    open?.()
+    await running
+    expect(worker.active).toBe(false)
+  })
+
   it('leaves an existing executor alive', async () => {
     const clock = new ManualClock()
     const executor = new SynchronousExecutor({ clock })
@@ -318,77 +333,5 @@ describe('a worker', () => {
     worker.stop()
     await worker.start()
     expect(ran).toEqual([])
-  })
-})
-
-describe('PeriodicWorker.create', () => {
-  class Base {
-    readonly seen: unknown[] = []
-    poll(...args: unknown[]) {
-      this.seen.push(['poll', ...args])
-    }
-    overridden() {
-      this.seen.push('base')
-    }
-    _hidden() {
-      this.seen.push('hidden')
-    }
-  }
-  class Derived extends Base {
-    override overridden() {
-      this.seen.push('derived')
-    }
-    get lazy(): never {
-      throw new Error('a getter was called')
-    }
-  }
-  const marks = periodic({ spacing: 10 })
-  marks(Base.prototype.poll)
-  marks(Base.prototype.overridden)
-  marks(Base.prototype._hidden)
-
-  it('calls the periodic methods of objects on them, with the arguments', async () => {
-    const clock = new ManualClock()
-    const [base, derived] = [new Base(), new Derived()]
-    const worker = PeriodicWorker.create([base, derived], { clock, args: [1, 'x'] })
-    expect(worker.watchers.map(({ work }) => work.name)).toEqual(['overridden', 'poll', 'poll'])
-    const running = worker.start()
-    await clock.advance(10)
-    expect([base.seen, derived.seen]).toEqual([['base', ['poll', 1, 'x']], [['poll', 1, 'x']]])
-    worker.stop()
-    await running
-    expect(PeriodicWorker.create([base], { excludeHidden: false }).length).toBe(3)
-  })
-})
-
-describe('pformat', () => {
-  it('is a table of what it calls', async () => {
-    const { clock, worker, every } = stage()
-    const poll = Object.defineProperty(every(1_500, 'a', { takes: 20 }), 'name', { value: 'poll' })
-    worker.add(poll)
-    expect(worker.pformat(['Name', 'Active', 'Runs in', 'Average elapsed'])).toBe(
-      [
-        'Name | Active | Runs in | Average elapsed',
-        '-----+--------+---------+----------------',
-        'poll | no     | -       | -',
-      ].join('\n'),
-    )
-    const running = worker.start()
-    await clock.advance(2_000)
-    expect(
-      worker
-        .pformat()
-        .split('\n')[2]
-        ?.split(' | ')
-        .map((cell) => cell.trim()),
-    ).toEqual([...['poll', 'yes', '1.5 s', '1.0 s', '1', '0', '1', 'no', '20 ms', '0 ms']])
-    worker.stop()
-    await running
-  })
-
-  it('refuses no column, and one that does not exist', () => {
-    const { worker } = stage()
-    expect(() => worker.pformat([])).toThrow('expected one column or more')
-    expect(() => worker.pformat(['Name', 'Colour' as never])).toThrow('unknown column "Colour", expected some of Name,')
   })
 })

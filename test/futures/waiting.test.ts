@@ -7,27 +7,34 @@ import { isCollected } from '../support/collected.ts'
 
 const FAILURE = new RangeError('doh!')
 
+let made = 0
+
+/** One that `toEqual` tells from every other. */
+class Numbered extends Future<number> {
+  readonly number = made++
+}
+
 function succeeded(value = 1): Future<number> {
-  const future = new Future<number>()
+  const future = new Numbered()
   future.setResult(value)
   return future
 }
 
 function failed(): Future<number> {
-  const future = new Future<number>()
+  const future = new Numbered()
   future.setException(FAILURE)
   return future
 }
 
 function cancelled({ notified = true } = {}): Future<number> {
-  const future = new Future<number>()
+  const future = new Numbered()
   future.cancel()
   if (notified) future.setRunningOrNotifyCancel()
   return future
 }
 
 function pending(): Future<number> {
-  return new Future<number>()
+  return new Numbered()
 }
 
 async function namesOf(fs: Record<string, Future<number>>, options?: Parameters<typeof wait>[1]): Promise<unknown> {
@@ -47,6 +54,15 @@ describe('wait', () => {
     const waiting = wait([future, future])
     future.setResult(1)
     expect(await waiting).toEqual({ done: new Set([future]), notDone: new Set() })
+  })
+
+  it('gives both sets in the order of its input', async () => {
+    const [a, b, c, d] = [pending(), pending(), pending(), pending()]
+    const waiting = wait([a, b, c, d], { timeout: 5 })
+    c.setResult(1)
+    a.setResult(1)
+    const { done, notDone } = await waiting
+    expect([...done, ...notDone]).toEqual([a, c, b, d])
   })
 
   it('for the first: a cancellation nobody took note of is none, until somebody does', async () => {

@@ -18,7 +18,7 @@ beforeAll(async () => {
     writeFileSync(join(sub, `naïve part ${i}.log`), 'sea whale\n'.repeat(i))
   }
   await buildPackage()
-}, 120_000)
+}, 300_000)
 afterAll(() => rmSync(folder, { recursive: true }))
 
 it('plan --json, saved and cut down, is what run --plan runs', async () => {
@@ -44,4 +44,4 @@ it('plan --json, saved and cut down, is what run --plan runs', async () => {
     code: 0,
     counts: { sea: expected, whale: expected },
   })
-}, 120_000)
+}, 300_000)
