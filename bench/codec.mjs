@@ -15,7 +15,7 @@ const records = Array.from({ length: 10_000 }, (_, id) => ({
 const cases = {
   records,
   'one record of 1e5 keys': Object.fromEntries(records.concat(...Array(9).fill(records)).map((_, i) => [`key${i}`, i])),
-  '64 MiB': { bytes: new Uint8Array(64 * 1024 * 1024).fill(7) },
+  '64 MiB': { bytes: Buffer.alloc(64 * 1024 * 1024, 7) },
 }
 
 export async function codec() {

@@ -37,7 +37,7 @@ export interface EncodeOptions {
 
 export interface DecodeOptions {
   readonly classes?: ClassTable
-  /** The bytes are the value's from here on: large views lie in them, uncopied. They must not be decoded again. */
+  /** The bytes are the value's from here on: large Buffers lie in them, uncopied. They must not be decoded again. */
   readonly adopt?: boolean
 }
 

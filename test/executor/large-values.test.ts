@@ -1,4 +1,4 @@
-/** Large binaries lie in the message that brought them: nobody else's bytes change when they are changed. */
+/** Large Buffers lie in the message that brought them: nobody else's bytes change when they are changed. */
 import { describe, expect, it } from 'vitest'
 import { FunctionExecutor, type TaskContext } from '../../src/entry/index.ts'
 import { MessageReader, MessageWriter } from '../../src/futures/message-bytes.ts'
@@ -6,7 +6,7 @@ import { readTask, writeTask } from '../../src/futures/task-messages.ts'
 import { outcomeOf, resultMessage } from '../../src/futures/worker-messages.ts'
 
 const BYTES = 100_000
-const bytesOf = (n: number) => new Uint8Array(100_000).fill(n)
+const bytesOf = (n: number) => Buffer.alloc(100_000, n)
 const isAll = (bytes: Uint8Array | undefined, n: number) => bytes?.length === BYTES && bytes.every((byte) => byte === n)
 const liesIn = (message: Uint8Array, value: Uint8Array) => value.buffer === message.buffer
 const isApart = (value: Uint8Array) => value.buffer.byteLength === BYTES
@@ -78,5 +78,12 @@ describe('large binaries', () => {
     const { value } = outcomeOf(result, undefined) as { value: Uint8Array }
     expect(isAll(value, 3)).toBe(true)
     expect(liesIn(result, value)).toBe(true)
+  })
+
+  it('a typed array has its memory to itself: its buffer holds nothing else', () => {
+    const result = resultMessage(1, new Float64Array(20_000).fill(1.5))
+    const { value } = outcomeOf(result, undefined) as { value: Float64Array }
+    expect(value.buffer.byteLength).toBe(value.byteLength)
+    expect(new Float64Array(value.buffer)[0]).toBe(1.5)
   })
 })
