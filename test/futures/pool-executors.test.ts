@@ -1,6 +1,5 @@
 /** What holds of every executor with workers, processes or threads. */
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
-import { DynamicThreadPoolExecutor } from '../../src/futures/dynamic-thread-pool-executor.ts'
 import type { PoolExecutor } from '../../src/futures/pool-executor.ts'
 import type { PoolExecutorOptions } from '../../src/futures/pool-options.ts'
 import { ProcessPoolExecutor } from '../../src/futures/process-pool-executor.ts'
@@ -18,7 +17,6 @@ afterAll(() => gates.remove())
 describe.each([
   ['ProcessPoolExecutor', (options: PoolExecutorOptions) => new ProcessPoolExecutor(options)],
   ['ThreadPoolExecutor', (options: PoolExecutorOptions) => new ThreadPoolExecutor(options)],
-  ['DynamicThreadPoolExecutor', (options: PoolExecutorOptions) => new DynamicThreadPoolExecutor(options)],
 ] as const)('%s', (name, make) => {
   const open = (options: PoolExecutorOptions = {}) => {
     const executor = make({ maxWorkers: 2, ...options })
@@ -68,7 +66,7 @@ describe.each([
     expect(executor.numWorkers).toBe(3)
   })
 
-  it.skipIf(name === 'DynamicThreadPoolExecutor')('runs higher priority first, equals in order', async () => {
+  it('runs higher priority first, equals in order', async () => {
     const executor = open({ maxWorkers: 1 })
     const [gate, started] = [gates.gate(), gates.gate()]
     const blocker = executor.submit(waitFor, gate, started)

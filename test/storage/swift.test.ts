@@ -29,7 +29,8 @@ describe.skipIf(server.kind === 'none')('S3 (swift)', () => {
       await backend.createBucket(bucket)
       return { backend, bucket, dispose: () => backend.close() }
     }
-    testStorageBackend(`the ${name} backend`, open, { except })
+    // once: listing a thousand objects takes Swift a third of a minute, and the other client has shown itself on Ceph
+    if (name === 'S3') testStorageBackend(`the ${name} backend`, open, { except })
 
     it(`${name}: a conditional put is refused as UNSUPPORTED, and nothing is written`, async () => {
       const { backend, bucket } = await open()
