@@ -11,8 +11,16 @@ export interface BuiltinExport {
   readonly name: string
 }
 
+interface KnownGlobals {
+  readonly paths: Map<object, string>
+  readonly unused: readonly string[]
+}
+
+/** Globals that stay accessors when they have been used. */
+const ACCESSORS: ReadonlySet<string> = new Set(['crypto', 'navigator', 'performance'])
+
 // caches: these objects are there from the start, or since their module was loaded
-let globals: Map<object, string> | undefined
+let globals: KnownGlobals | undefined
 let builtins: { readonly seen: number; readonly exports: ReadonlyMap<object, BuiltinExport> } = {
   seen: 0,
   exports: new Map(),
@@ -21,7 +29,12 @@ let builtins: { readonly seen: number; readonly exports: ReadonlyMap<object, Bui
 /** `Math.max`, `Array.prototype.slice`, `globalThis`; undefined for what is no global. */
 export function globalPath(value: object): string | undefined {
   globals ??= readGlobals()
-  return globals.get(value)
+  const { paths, unused } = globals
+  if (!paths.has(value) && unused.some((name) => !isUnused(name))) {
+    for (const name of unused) if (!isUnused(name)) addGlobal(paths, name)
+    globals = { paths, unused: unused.filter(isUnused) }
+  }
+  return paths.get(value)
 }
 
 /** The value of a path that `globalPath` gave. */
@@ -58,23 +71,33 @@ function readBuiltins(loaded: ReadonlySet<string>): Map<object, BuiltinExport> {
   return found
 }
 
-function readGlobals(): Map<object, string> {
+/**
+ * Globals that Node loads when they are first used are left out until then: nobody holds one before, and looking would
+ * load them all. Once used they are plain properties.
+ */
+function readGlobals(): KnownGlobals {
   const paths = new Map<object, string>([[globalThis, 'globalThis']])
+  const names = [...workerGlobalNames()].filter(isWorkerGlobal)
+  for (const name of names) if (!isUnused(name)) addGlobal(paths, name)
+  return { paths, unused: names.filter(isUnused) }
+}
+
+function isUnused(name: string): boolean {
+  return !ACCESSORS.has(name) && Object.getOwnPropertyDescriptor(globalThis, name)?.get !== undefined
+}
+
+function addGlobal(paths: Map<object, string>, name: string): void {
   const add = (value: unknown, path: string): boolean => {
     if ((typeof value !== 'object' || value === null) && typeof value !== 'function') return false
     if (paths.has(value)) return false
     paths.set(value, path)
     return true
   }
-  for (const name of workerGlobalNames()) {
-    if (!isWorkerGlobal(name)) continue
-    const value = (globalThis as Record<string, unknown>)[name]
-    if (!add(value, name)) continue
-    addMembers(value as object, name, add)
-    const prototype = typeof value === 'function' ? value.prototype : undefined
-    if (add(prototype, `${name}/prototype`)) addMembers(prototype, `${name}/prototype`, add)
-  }
-  return paths
+  const value = (globalThis as Record<string, unknown>)[name]
+  if (!add(value, name)) return
+  addMembers(value as object, name, add)
+  const prototype = typeof value === 'function' ? value.prototype : undefined
+  if (add(prototype, `${name}/prototype`)) addMembers(prototype, `${name}/prototype`, add)
 }
 
 function addMembers(of: object, path: string, add: (value: unknown, path: string) => boolean): void {
