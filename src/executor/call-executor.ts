@@ -9,6 +9,7 @@ import { spreading } from '../functions/spread.ts'
 import { BaseExecutor } from '../futures/base-executor.ts'
 import type { StopOptions, Task } from '../futures/executor.ts'
 import { asError, killedByShutdown } from '../futures/outcome.ts'
+import { type SharedFunction, SharedFunctions } from '../futures/shared-functions.ts'
 import type { FunctionExecutor } from './function-executor.ts'
 import type { ResponseFuture } from './response-future.ts'
 
@@ -24,7 +25,8 @@ interface Open {
 export class CallExecutor extends BaseExecutor {
   readonly #jobs: Pick<FunctionExecutor, 'map'>
   readonly #open = new Map<Task['future'], Open>()
-  readonly #lists = new WeakMap<Task['fn'], ListFunction>()
+  readonly #functions = new SharedFunctions()
+  readonly #lists = new WeakMap<SharedFunction, ListFunction>()
   #gathered: Open[] = []
   #stopping = false
   #whenEmpty: (() => void)[] = []
@@ -74,12 +76,13 @@ export class CallExecutor extends BaseExecutor {
     return this.#stopping && this.#open.size === 0
   }
 
-  /** The same for the same function: capturing it again would cost as much as a call. */
+  /** The same for the same content: what a function closes over may have changed since it was submitted last. */
   #listFunction(fn: Task['fn']): ListFunction {
-    const known = this.#lists.get(fn)
+    const shared = this.#functions.of(fn)
+    const known = this.#lists.get(shared)
     if (known !== undefined) return known
-    const list = spreading(fn, 'submit function')
-    this.#lists.set(fn, list)
+    const list = spreading(fn, shared.shipped)
+    this.#lists.set(shared, list)
     return list
   }
 

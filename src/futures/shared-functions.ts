@@ -11,6 +11,7 @@ const MAX_REMEMBERED = 1_000
 
 export interface SharedFunction {
   readonly id: string
+  readonly shipped: ShippedFunction
   readonly bytes: Uint8Array
   /** For messages. */
   readonly name: string
@@ -32,6 +33,7 @@ export class SharedFunctions {
     const content = contentOf(shipped)
     const shared = this.#byContent.get(content) ?? {
       id: String(++this.#lastId),
+      shipped,
       bytes: Buffer.from(JSON.stringify(shipped)),
       name: name === '' ? '(anonymous)' : name,
       pace: UNKNOWN_PACE,

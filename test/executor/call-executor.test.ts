@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { ShutdownExecutorError } from '../../src/core/errors.ts'
 import { FunctionExecutor } from '../../src/entry/index.ts'
 import type { Executor } from '../../src/futures/executor.ts'
@@ -64,6 +64,26 @@ describe('a FunctionExecutor as an Executor', () => {
     controller.abort(new Error('enough'))
     await expect(endless).rejects.toMatchObject({ code: 'CANCELLED', cause: { message: 'enough' } })
     expect(await executor.submit(() => 'still there')).toBe('still there')
+  })
+
+  it('takes what a function closes over as it is when the function is submitted', async () => {
+    let factor = 1
+    const scaled = (n: number) => n * factor
+    expect(await executor.submit(scaled, 10)).toBe(10)
+    factor = 2
+    const doubled = executor.submit(scaled, 10)
+    factor = 3
+    expect(await Promise.all([doubled, executor.submit(scaled, 10)])).toEqual([20, 30])
+  })
+
+  it('makes one job of the tasks that are of one function and one turn', async () => {
+    const prefix = 'n'
+    const named = (n: number) => `${prefix}${n}`
+    const map = vi.spyOn(jobs, 'map')
+    const tasks = [1, 2, 3].map((n) => executor.submit(named, n))
+    expect(await Promise.all(tasks)).toEqual(['n1', 'n2', 'n3'])
+    expect(map).toHaveBeenCalledTimes(1)
+    map.mockRestore()
   })
 
   it('counts what it ran', async () => {

@@ -5,7 +5,8 @@ import { UNKNOWN_PACE } from '../../src/futures/bundling.ts'
 import { TaskFuture } from '../../src/futures/task-future.ts'
 import { type Entry, TaskQueue } from '../../src/futures/task-queue.ts'
 
-const shared = { id: '1', bytes: new Uint8Array(), name: 'f', pace: UNKNOWN_PACE }
+const shipped = { kind: 'text' as const, text: '() => undefined', name: 'f' }
+const shared = { id: '1', shipped, bytes: new Uint8Array(), name: 'f', pace: UNKNOWN_PACE }
 
 function entry(name: number, priority = 0): Entry {
   const task = { future: new TaskFuture<unknown>(systemClock), fn: () => undefined, args: [name], priority }
