@@ -3,6 +3,7 @@ import { ShutdownExecutorError, ValidationError } from '../core/errors.ts'
 import { show } from '../core/fields.ts'
 import type { Task } from './executor.ts'
 import type { TaskFuture } from './task-future.ts'
+import { isThenable } from './thenable.ts'
 
 /** The error itself; anything else that was thrown as the `cause` of one. */
 export function asError(thrown: unknown): Error {
@@ -41,9 +42,4 @@ async function settleLater(future: TaskFuture<unknown>, promise: PromiseLike<unk
   } catch (error) {
     if (!future.done()) future.setException(asError(error))
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  if (typeof value !== 'object' && typeof value !== 'function') return false
-  return value !== null && typeof (value as { then?: unknown }).then === 'function'
 }

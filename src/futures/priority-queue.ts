@@ -15,14 +15,22 @@ export class PriorityQueue<T> {
     this.#line(priority).push(item)
   }
 
+  /** Puts it before its equals. */
+  unshift(item: T, priority: number): void {
+    this.#size += 1
+    this.#line(priority).unshift(item)
+  }
+
+  /** The next; undefined when it is empty. */
+  peek(): T | undefined {
+    return this.#first()?.peek()
+  }
+
   /** Takes the next; undefined when it is empty. */
   shift(): T | undefined {
-    for (const { queue } of this.#lines) {
-      if (queue.size === 0) continue
-      this.#size -= 1
-      return queue.shift()
-    }
-    return undefined
+    const queue = this.#first()
+    if (queue !== undefined) this.#size -= 1
+    return queue?.shift()
   }
 
   /** Drops what `wanted` refuses. */
@@ -32,6 +40,17 @@ export class PriorityQueue<T> {
       queue.keep(wanted)
       this.#size += queue.size
     }
+  }
+
+  /** Empties it. */
+  drain(): T[] {
+    this.#size = 0
+    return this.#lines.flatMap(({ queue }) => queue.drain())
+  }
+
+  #first(): Queue<T> | undefined {
+    for (const { queue } of this.#lines) if (queue.size > 0) return queue
+    return undefined
   }
 
   #line(priority: number): Queue<T> {

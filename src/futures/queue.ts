@@ -1,4 +1,4 @@
-/** First in, first out; what was taken is not kept. */
+/** First in, first out, and back to the front what comes back; what was taken is not kept. */
 export class Queue<T> {
   #items: (T | undefined)[] = []
   #head = 0
@@ -9,6 +9,12 @@ export class Queue<T> {
 
   push(item: T): void {
     this.#items.push(item)
+  }
+
+  /** Puts it before all others. */
+  unshift(item: T): void {
+    if (this.#head === 0) this.#makeFront()
+    this.#items[--this.#head] = item
   }
 
   /** The next; undefined when it is empty. */
@@ -33,7 +39,20 @@ export class Queue<T> {
 
   /** Drops what `wanted` refuses. */
   keep(wanted: (item: T) => boolean): void {
-    this.#items = this.#items.slice(this.#head).filter((item) => wanted(item as T))
+    this.#items = this.drain().filter(wanted)
+  }
+
+  /** Empties it. */
+  drain(): T[] {
+    const items = this.#items.slice(this.#head) as T[]
+    this.#items = []
     this.#head = 0
+    return items
+  }
+
+  #makeFront(): void {
+    const front = Math.max(16, this.size)
+    this.#items = [...new Array<undefined>(front).fill(undefined), ...this.#items]
+    this.#head = front
   }
 }

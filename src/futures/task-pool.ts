@@ -17,10 +17,11 @@ import { BundleMaker } from './bundle-maker.ts'
 import { BundleSet } from './bundle-set.ts'
 import { mayLeave, observe } from './bundling.ts'
 import type { StopOptions, Task } from './executor.ts'
+import { killedByShutdown } from './outcome.ts'
 import { SharedFunctions } from './shared-functions.ts'
 import { StallWatch } from './stall-watch.ts'
 import { type Entry, TaskQueue } from './task-queue.ts'
-import { deathError, isCrash, killedError } from './worker-errors.ts'
+import { deathError, isCrash } from './worker-errors.ts'
 import { ENDED, GREW, kindOf, numberOf, outcomeOf, returnedOf, UNFIT, unfitOf } from './worker-messages.ts'
 
 export interface TaskPoolOptions {
@@ -147,7 +148,7 @@ export class TaskPool {
     this.#stopped ??= new Promise((resolve) => {
       this.#finish = resolve
     })
-    if (killWorkers) this.#kill(killedError)
+    if (killWorkers) this.#kill(killedByShutdown)
     else if (cancelFutures) this.#cancelQueued()
     this.#finishWhenIdle()
     return this.#stopped

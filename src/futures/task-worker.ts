@@ -14,6 +14,7 @@ import { connectToParent, type ParentLink } from '../pool/worker-side.ts'
 import { MessageReader } from './message-bytes.ts'
 import { movableOf } from './move.ts'
 import { decodeStartup, readTask, type TaskStartup } from './task-messages.ts'
+import { isThenable } from './thenable.ts'
 import { WorkerLimits } from './worker-limits.ts'
 import {
   directMessage,
@@ -241,10 +242,6 @@ async function load(loading: Loading): Promise<TaskFunction> {
 
 async function loadTask(shipped: ShippedFunction): Promise<TaskFunction> {
   return (await loadFunction(shipped)) as TaskFunction
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 }
 
 function leave(error: unknown, worker: TaskWorker | undefined): never {

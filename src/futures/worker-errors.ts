@@ -1,12 +1,8 @@
 /** What a task's future gets when its worker is no more: a new error for each, so that stacks are not shared. */
-import {
-  BrokenExecutorError,
-  CancelledError,
-  OutOfMemoryError,
-  ShutdownExecutorError,
-  TerminatedWorkerError,
-} from '../core/errors.ts'
+import { BrokenExecutorError, CancelledError, OutOfMemoryError, TerminatedWorkerError } from '../core/errors.ts'
 import type { PoolDeath } from '../pool/death.ts'
+import { toMiB } from '../pool/memory-limit.ts'
+import { killedByShutdown } from './outcome.ts'
 
 /** `during` says what the worker was doing: `while it ran task 'resize'`. */
 export function deathError(death: PoolDeath, during: string): Error {
@@ -14,13 +10,18 @@ export function deathError(death: PoolDeath, during: string): Error {
     case 'unsendable':
       return death.error ?? new BrokenExecutorError(`a task could not be sent to its worker ${during}`)
     case 'closed':
-      return killedError()
+      return killedByShutdown()
     case 'stopped':
       return new CancelledError(`the worker was stopped ${during}`)
     case 'neverStarted':
       return new BrokenExecutorError(`no worker can be started: ${howItEnded(death)}${lastWords(death)}`)
     case 'outOfMemory':
       return outOfMemory(death, during)
+    case 'frozen':
+      return new TerminatedWorkerError(
+        `a worker was stopped from outside ${during}, did not go on, and was ended`,
+        death,
+      )
     default:
       return new TerminatedWorkerError(
         `a worker was terminated ${during}: ${howItEnded(death)}${hint(death)}${lastWords(death)}`,
@@ -29,17 +30,19 @@ export function deathError(death: PoolDeath, during: string): Error {
   }
 }
 
-/** Of what is ended by `shutdown({ killWorkers: true })`. */
-export function killedError(): ShutdownExecutorError {
-  return new ShutdownExecutorError('the executor was shut down with killWorkers before this task was done')
-}
-
 function outOfMemory(death: PoolDeath, during: string): OutOfMemoryError {
-  const { memoryLimitMiB } = death
-  const limit = memoryLimitMiB === undefined ? '' : ` (limit ${memoryLimitMiB} MiB)`
-  return new OutOfMemoryError(`a worker ran out of memory${limit} ${during}: ${howItEnded(death)}${lastWords(death)}`, {
+  const { memoryLimitMiB: limitMiB, heldBytes } = death
+  const heldMiB = heldBytes === undefined ? undefined : toMiB(heldBytes)
+  const facts = [
+    ...(limitMiB === undefined ? [] : [`limit ${limitMiB} MiB`]),
+    ...(heldMiB === undefined ? [] : [`${heldMiB} MiB held`]),
+  ]
+  const known = facts.length === 0 ? '' : ` (${facts.join(', ')})`
+  const what = death.probably === true ? 'was killed, probably because memory ran out' : 'ran out of memory'
+  return new OutOfMemoryError(`a worker ${what}${known} ${during}: ${howItEnded(death)}${lastWords(death)}`, {
     ...death,
-    ...(memoryLimitMiB === undefined ? {} : { limitMiB: memoryLimitMiB }),
+    limitMiB,
+    heldMiB,
   })
 }
 
@@ -62,5 +65,5 @@ function lastWords({ stderrTail = '' }: PoolDeath): string {
 
 /** A death that nobody asked for. */
 export function isCrash({ reason }: PoolDeath): boolean {
-  return reason === 'exited' || reason === 'outOfMemory'
+  return reason === 'exited' || reason === 'outOfMemory' || reason === 'frozen'
 }
