@@ -1,5 +1,5 @@
 /** Record batches of Arrow IPC, file or stream, on the optional package apache-arrow. */
-import { ConfigError, ValidationError } from '../../src/core/errors.ts'
+import { ConfigError, messageOf, ValidationError } from '../../src/core/errors.ts'
 
 /** What is certain of a record batch without its package; name its own type to have all: `arrow<RecordBatch>()`. */
 export interface ArrowBatch extends Iterable<unknown> {
@@ -29,7 +29,7 @@ export async function* arrowBatches(
     if (batches === 0 && reader.schema === undefined) throw new Error('no schema in it')
   } catch (error) {
     if (error instanceof Error && 'code' in error) throw error
-    throw new ValidationError(`${url} is not readable as an Arrow IPC file or stream: ${reason(error)}`, {
+    throw new ValidationError(`${url} is not readable as an Arrow IPC file or stream: ${messageOf(error)}`, {
       cause: error,
     })
   }
@@ -49,8 +49,4 @@ async function loadArrow(): Promise<typeof import('apache-arrow')> {
   } catch (error) {
     throw new ConfigError('arrow() needs the package apache-arrow: npm install apache-arrow', { cause: error })
   }
-}
-
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

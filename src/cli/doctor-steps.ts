@@ -2,6 +2,7 @@
 
 import type { Config } from '../config/config.ts'
 import { Secret } from '../config/secret.ts'
+import { messageOf } from '../core/errors.ts'
 
 export interface Finding {
   readonly status: 'ok' | 'failed' | 'skipped'
@@ -112,10 +113,6 @@ export function secretsOf(config: Config | undefined, env: Readonly<Record<strin
 /** Shorter ones would blot out words. */
 function isLong(text: string | undefined): text is string {
   return text !== undefined && text.length >= 4
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }
 
 function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -2,7 +2,7 @@
  * `quern storage rm`. One object is deleted as it is said; several only after their number was confirmed, by who sits
  * there or by `--yes`. What was counted is what is deleted: nothing that came later.
  */
-import { isTransient } from '../core/errors.ts'
+import { isTransient, messageOf } from '../core/errors.ts'
 import { formatSize } from '../core/sizes.ts'
 import type { StorageBackend } from '../storage/backend.ts'
 import type { CliContext, ExitCode } from './context.ts'
@@ -132,7 +132,7 @@ class Removal {
       if (this.#flags.json) {
         await writeText(stdout, `${JSON.stringify({ url, status: 'failed', error: asData(error) })}\n`)
       } else if (this.#failed <= SHOWN_FAILURES) {
-        stderr.write(`failed: ${printable(url)}: ${error instanceof Error ? error.message : String(error)}\n`)
+        stderr.write(`failed: ${printable(url)}: ${messageOf(error)}\n`)
       }
     }
   }

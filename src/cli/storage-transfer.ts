@@ -1,5 +1,7 @@
 /** `quern storage get`, `put` and `cp`: one copy, told in three ways. */
+
 import type { Located } from '../../partitioner/reference.ts'
+import { messageOf } from '../core/errors.ts'
 import { formatDuration, formatSize } from '../core/sizes.ts'
 import type { CliContext, CliStores, ExitCode } from './context.ts'
 import { asData, UsageError } from './failures.ts'
@@ -159,7 +161,7 @@ class Teller implements CopyListener {
     this.#bar.close()
     const { stdout, stderr } = this.#context
     for (const { copy, error } of this.#flags.json ? [] : this.#failures) {
-      stderr.write(`failed: ${urlOf(copy.found)}: ${error instanceof Error ? error.message : String(error)}\n`)
+      stderr.write(`failed: ${urlOf(copy.found)}: ${messageOf(error)}\n`)
     }
     const more = this.#failed - this.#failures.length
     if (this.#flags.json) return

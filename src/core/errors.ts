@@ -220,13 +220,21 @@ export class TerminatedWorkerError extends BrokenExecutorError {
   }
 }
 
-/** A worker ran out of memory; `limitMiB` is the heap it was given, where one was set. */
+/**
+ * A worker ran out of memory: `limitMiB` is what it was given, where a limit was set, `heldMiB` what it held beyond what it
+ * held when it was ready, where that was measured.
+ */
 export class OutOfMemoryError extends TerminatedWorkerError {
   readonly limitMiB: number | undefined
+  readonly heldMiB: number | undefined
 
-  constructor(message: string, death: WorkerDeath & { limitMiB?: number } = {}) {
+  constructor(
+    message: string,
+    death: WorkerDeath & { limitMiB?: number | undefined; heldMiB?: number | undefined } = {},
+  ) {
     super(message, death, 'OUT_OF_MEMORY')
     this.limitMiB = death.limitMiB
+    this.heldMiB = death.heldMiB
   }
 }
 
@@ -249,4 +257,9 @@ function place({ backend, bucket, key }: StorageContext): string {
   // the user's own files have one bucket, the root
   if (backend === 'file') return `${bucket}${key ?? ''}`
   return key === undefined ? `${backend}://${bucket}` : `${backend}://${bucket}/${key}`
+}
+
+/** The message of what was thrown, whatever that is. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown)
 }

@@ -11,11 +11,11 @@ import { createHash } from 'node:crypto'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { Script } from 'node:vm'
-import { SerializationError } from '../core/errors.ts'
+import { messageOf, SerializationError } from '../core/errors.ts'
 import { encodeValue } from './codec.ts'
 import { counter, dynamicImport, type ModuleLoader, withDefault } from './load-closure.ts'
 import { load } from './load-function.ts'
-import { ensureTypeScript, exportOf, follow, importFor, messageOf, metaOf, requireOf } from './load-module.ts'
+import { ensureTypeScript, exportOf, follow, importFor, metaOf, requireOf } from './load-module.ts'
 import type { ShippedFunction, ShippedImport } from './shipped.ts'
 
 export interface FunctionBlob {

@@ -5,9 +5,11 @@
  *
  * Leaves to capture.ts what to do about names and ties.
  */
+
 import { createRequire } from 'node:module'
 import type * as Acorn from 'acorn'
 import type * as EslintScope from 'eslint-scope'
+import { messageOf } from '../core/errors.ts'
 import type { TextEdit } from './text-edits.ts'
 import { findTies, type Node, type Tie } from './text-ties.ts'
 
@@ -162,7 +164,7 @@ function parseForm(text: string): Form | Unshippable {
 }
 
 function unreadable(problem: unknown): string {
-  const why = problem instanceof Error ? problem.message : String(problem)
+  const why = messageOf(problem)
   const secret = /Private field '(#\w+)'/.exec(why)?.[1]
   if (secret !== undefined) return `it uses ${secret}, which is private to the class it is defined in`
   if (/'with' in strict mode/.test(why)) return "its text cannot be read in strict mode: it uses 'with'"

@@ -4,11 +4,11 @@
  * needed, for what it extends and its static fields are evaluated then.
  */
 import { Script } from 'node:vm'
-import { SerializationError } from '../core/errors.ts'
+import { messageOf, SerializationError } from '../core/errors.ts'
 import type { UnitReference } from './captured-values.ts'
 import { ClassTable, type KnownClass, registeredClasses, registerMarked } from './class-registry.ts'
 import { type DecodeOptions, decodeValueWith } from './codec.ts'
-import { ensureTypeScript, exportOf, importFor, isTypeScript, messageOf, metaOf, requireOf } from './load-module.ts'
+import { ensureTypeScript, exportOf, importFor, isTypeScript, metaOf, requireOf } from './load-module.ts'
 import type { ShippedClosure, ShippedCode, ShippedImport, ShippedUnit } from './shipped.ts'
 import { fromVite } from './vite-paths.ts'
 import { valueAtPath } from './well-known.ts'

@@ -6,9 +6,9 @@
  */
 import { join } from 'node:path'
 import { constants, Script } from 'node:vm'
-import { SerializationError } from '../core/errors.ts'
+import { messageOf, SerializationError } from '../core/errors.ts'
 import { loadClosure, type ModuleLoader, ownModules } from './load-closure.ts'
-import { allowImports, messageOf } from './load-module.ts'
+import { allowImports } from './load-module.ts'
 import type { ShippedArgument, ShippedFunction } from './shipped.ts'
 
 // a cache: the same content always loads as the same function, so nothing can be observed but the time saved

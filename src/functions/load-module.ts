@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { constants, Script } from 'node:vm'
-import { SerializationError } from '../core/errors.ts'
+import { messageOf, SerializationError } from '../core/errors.ts'
 
 type Importer = (specifier: string, options?: object) => Promise<object>
 
@@ -113,10 +113,6 @@ export function ensureTypeScript(): Promise<void> {
 
 export function isTypeScript(url: string): boolean {
   return /\.[mc]?tsx?$/.test(url.replace(/[?#].*$/, ''))
-}
-
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }
 
 function absolute(parent: string, specifier: string): string {

@@ -1,5 +1,7 @@
 /** What cannot travel, named for whoever handed it over, with what to do instead. */
+
 import { types } from 'node:util'
+import { messageOf } from '../core/errors.ts'
 import { hasPrivateState } from './class-registry.ts'
 
 export interface Refusal {
@@ -58,7 +60,7 @@ export function symbolName(symbol: symbol): { readonly name: string; readonly we
 /** What the text of something thrown is, whatever it is. */
 export function thrownText(problem: unknown): string {
   try {
-    return problem instanceof Error ? problem.message : String(problem)
+    return messageOf(problem)
   } catch {
     return 'something without a text'
   }

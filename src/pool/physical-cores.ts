@@ -1,6 +1,8 @@
 /** How many cores this machine has, where one core may show as several processors. */
+
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { messageOf } from '../core/errors.ts'
 
 /** Texts that tell of cores; each throws where the system has no such thing. */
 export interface CoreProbe {
@@ -45,7 +47,7 @@ function attempt(count: () => number, failures: string[]): number | undefined {
     if (cores > 0) return cores
     failures.push('no core was listed')
   } catch (error) {
-    failures.push(error instanceof Error ? error.message : String(error))
+    failures.push(messageOf(error))
   }
   return undefined
 }
