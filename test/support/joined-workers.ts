@@ -1,0 +1,60 @@
+/**
+ * The workers' programs joined into few files of JavaScript, as the build does it, before the tests start: a worker that
+ * reads its hundred modules through the TypeScript loader takes three times as long to start, and the tests start
+ * thousands. Modules keep the URL of their source.
+ */
+import { readFile } from 'node:fs/promises'
+import { pathToFileURL } from 'node:url'
+import { build, type Plugin } from 'esbuild'
+
+const ENTRIES = ['worker', 'task-worker']
+/** Within the project, so that packages are found from there. */
+const FOLDER = 'node_modules/.cache/quern-test-workers'
+
+/** Where each module that starts workers says which program they run, and what it says. */
+const SAID = [
+  [/\/src\/backends\.ts$/, /new URL\(import\.meta\.url\.endsWith\('\.ts'\)[^)]*\)/, 'worker'],
+  [/\/src\/futures\/task-worker-entry\.ts$/, /new URL\([^)]*, import\.meta\.url\)/, 'task-worker'],
+] as const
+
+export default async function joinWorkers(): Promise<void> {
+  await build({
+    entryPoints: ENTRIES.map((name) => `src/entry/${name}.ts`),
+    outdir: FOLDER,
+    chunkNames: '[name]-[hash]',
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    packages: 'external',
+    keepNames: true,
+    sourcemap: true,
+    plugins: [urlsOfSources],
+    logLevel: 'warning',
+  })
+}
+
+const urlsOfSources: Plugin = {
+  name: 'urls-of-sources',
+  setup(context) {
+    context.onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+      const text = await readFile(path, 'utf8')
+      return { contents: text.replaceAll('import.meta.url', JSON.stringify(pathToFileURL(path).href)), loader: 'ts' }
+    })
+  },
+}
+
+/** A vite plugin: the modules that start workers start the joined ones. */
+export const startJoinedWorkers = {
+  name: 'start-joined-workers',
+  enforce: 'pre' as const,
+  transform(code: string, id: string): string | undefined {
+    const said = SAID.find(([module]) => module.test(id))
+    if (said === undefined) return undefined
+    const [, entry, name] = said
+    const url = new URL(`../../${FOLDER}/${name}.js`, import.meta.url).href
+    if (!entry.test(code)) throw new Error(`${id} does not say any more which program its workers run`)
+    return code.replace(entry, `new URL(${JSON.stringify(url)})`)
+  },
+}
