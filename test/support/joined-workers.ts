@@ -3,13 +3,14 @@
  * reads its hundred modules through the TypeScript loader takes three times as long to start, and the tests start
  * thousands. Modules keep the URL of their source.
  */
+import { rmSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { pathToFileURL } from 'node:url'
 import { build, type Plugin } from 'esbuild'
 
 const ENTRIES = ['worker', 'task-worker']
-/** Within the project, so that packages are found from there. */
-const FOLDER = 'node_modules/.cache/quern-test-workers'
+/** Within the project, so that packages are found from there; of this run alone. */
+const FOLDER = `node_modules/.cache/quern-test-workers-${process.pid}`
 
 /** Where each module that starts workers says which program they run, and what it says. */
 const SAID = [
@@ -17,7 +18,8 @@ const SAID = [
   [/\/src\/futures\/task-worker-entry\.ts$/, /new URL\([^)]*, import\.meta\.url\)/, 'task-worker'],
 ] as const
 
-export default async function joinWorkers(): Promise<void> {
+/** Gives what removes them. */
+export default async function joinWorkers(): Promise<() => void> {
   await build({
     entryPoints: ENTRIES.map((name) => `src/entry/${name}.ts`),
     outdir: FOLDER,
@@ -33,6 +35,7 @@ export default async function joinWorkers(): Promise<void> {
     plugins: [urlsOfSources],
     logLevel: 'warning',
   })
+  return () => rmSync(FOLDER, { recursive: true, force: true })
 }
 
 const urlsOfSources: Plugin = {
