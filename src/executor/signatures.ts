@@ -7,13 +7,16 @@ import type { ResponseFuture } from './response-future.ts'
 
 export type Awaitable<T> = T | PromiseLike<T>
 
-/** `X`: the types of `extraArgs`. */
-export type MapFunction<T, R, X extends readonly unknown[]> = (item: T, ...rest: [...X, TaskContext]) => Awaitable<R>
+/**
+ * What follows the first argument: `extraArgs`, then the context. A condition, so that the types of the extra arguments
+ * are inferred from the option and not from a function that leaves the context out.
+ */
+export type Rest<X extends readonly unknown[]> = X extends readonly [] ? [TaskContext] : [...X, TaskContext]
 
-export type ReduceFunction<R, Out, Y extends readonly unknown[]> = (
-  results: R[],
-  ...rest: [...Y, TaskContext]
-) => Awaitable<Out>
+/** `X`: the types of `extraArgs`. */
+export type MapFunction<T, R, X extends readonly unknown[]> = (item: T, ...rest: Rest<X>) => Awaitable<R>
+
+export type ReduceFunction<R, Out, Y extends readonly unknown[]> = (results: R[], ...rest: Rest<Y>) => Awaitable<Out>
 
 /** Only these are partitioned; an array of CloudObjects is plain items. */
 export type Source = ObjectSelection | Plan
