@@ -15,6 +15,15 @@ export { DEFAULT_PRICES, requestCost } from './prices.ts'
 export type { OpenOptions, ReadReport } from './read.ts'
 export { openPartition, PartitionReader } from './read.ts'
 export type { RecordBlock } from './records.ts'
-export type { ObjectReference, ObjectSelection, Selected, SelectionOptions } from './select.ts'
-export { isObjectSelection, objects, selectObjects } from './select.ts'
+export type {
+  InventoryOptions,
+  KeyListOptions,
+  ObjectReference,
+  ObjectSelection,
+  Selected,
+  SelectingOptions,
+  SelectingProgress,
+  SelectionOptions,
+} from './select.ts'
+export { inventory, isObjectSelection, keyList, objects, selectObjects } from './select.ts'
 export { validatePlan } from './validate-plan.ts'

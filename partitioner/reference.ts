@@ -3,6 +3,7 @@
  * `http(s):` are URLs, in which `%` means something. Text without a scheme is a path of this machine.
  */
 import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { type CloudObject, objectUrl } from '../src/core/cloud-object.ts'
 import { ConfigError, ValidationError } from '../src/core/errors.ts'
 import { escapeGlob, isGlob, literalPrefix } from '../src/core/glob.ts'
@@ -58,6 +59,23 @@ export function locate(reference: string | CloudObject, cwd: string): Located {
     throw new ValidationError(`${reference}: expected ${scheme}://bucket/key, got no plain bucket name`)
   }
   return located(reference, backend, bucket, slash === -1 ? '' : rest.slice(slash + 1))
+}
+
+/**
+ * The one object that text names, whatever its key: nothing in it is a glob, and a final "/" is part of it.
+ * @throws as `locate`
+ */
+export function locateObject(text: string, cwd: string): { backend: string; bucket: string; key: string } {
+  const { scheme, rest } = schemeOf(text)
+  if (scheme === undefined || scheme === 'file') {
+    const path = scheme === undefined ? resolve(cwd, text) : fileURLToPath(text)
+    return { backend: 'file', bucket: '/', key: path.slice(1) }
+  }
+  const { backend, bucket, target } = locate(text, cwd)
+  if (backend === 'http' && target.type === 'key') return { backend, bucket, key: target.key }
+  const slash = rest.indexOf('/')
+  if (slash === -1 || slash === rest.length - 1) throw new ValidationError(`${text}: expected a key after the bucket`)
+  return { backend, bucket, key: rest.slice(slash + 1) }
 }
 
 /** A URL instance as text: the key of an object store is decoded, since a URL had to encode it. */

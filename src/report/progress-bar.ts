@@ -3,7 +3,7 @@
  * start, about every quarter, and at the end. Foreign output to guarded streams goes above the bar, never into it.
  */
 import type { ExecutorListener } from '../job/events.ts'
-import { renderBar, renderEnd, renderStart, renderStep } from './progress-line.ts'
+import { renderBar, renderEnd, renderSelecting, renderStart, renderStep } from './progress-line.ts'
 import { fractionDone, type JobProgress, type JobsProgress, recordProgress } from './progress-state.ts'
 
 const REDRAW_MS = 100
@@ -20,6 +20,8 @@ export interface ProgressBarOptions {
   readonly isTTY: boolean
   /** Epoch ms, as the times of events. */
   readonly nowMs: () => number
+  /** What the calls are called; default `call`. */
+  readonly noun?: string | undefined
   /** Streams on the same terminal (stdout, stderr): while a bar stands, what others write to them goes above it. */
   readonly guard?: readonly { write: (...args: never[]) => unknown }[] | undefined
 }
@@ -34,18 +36,29 @@ export function createProgressBar(options: ProgressBarOptions): ProgressBar {
   return options.isTTY ? terminalBar(options) : plainLines(options)
 }
 
-function plainLines({ stream, nowMs }: ProgressBarOptions): ProgressBar {
+function plainLines({ stream, nowMs, noun }: ProgressBarOptions): ProgressBar {
   const jobs: JobsProgress = new Map()
   const told = new Map<string, { quarter: number; at: number }>()
+  const found = new Map<string, { objects: number; at: number }>()
+  const tellSelecting = (job: JobProgress) => {
+    const last = found.get(job.jobId) ?? { objects: 0, at: job.createdAt }
+    const objects = job.selecting?.objects ?? 0
+    // a long listing is told of ever more seldom
+    if (nowMs() - last.at < PLAIN_LINE_MS || objects < 2 * last.objects) return
+    found.set(job.jobId, { objects, at: nowMs() })
+    stream.write(`${renderSelecting(job, nowMs())}\n`)
+  }
   const listener: ExecutorListener = (event) => {
-    const job = recordProgress(jobs, event)
+    const job = recordProgress(jobs, event, noun)
     if (job === undefined || job.silent) return
-    if (event.type === 'job-planned') {
+    if (event.type === 'job-selecting') tellSelecting(job)
+    else if (event.type === 'job-planned') {
       told.set(job.jobId, { quarter: 0, at: nowMs() })
       stream.write(`${renderStart(job)}\n`)
     } else if (event.type === 'job-ended') {
       jobs.delete(job.jobId)
       told.delete(job.jobId)
+      found.delete(job.jobId)
       stream.write(`${renderEnd(job)}\n`)
     } else {
       const last = told.get(job.jobId)
@@ -58,14 +71,14 @@ function plainLines({ stream, nowMs }: ProgressBarOptions): ProgressBar {
   return Object.assign(listener, { close: () => jobs.clear() })
 }
 
-function terminalBar({ stream, nowMs, guard = [] }: ProgressBarOptions): ProgressBar {
+function terminalBar({ stream, nowMs, noun, guard = [] }: ProgressBarOptions): ProgressBar {
   const jobs: JobsProgress = new Map()
   const screen = new BarScreen(stream)
   const guarded = new GuardedStreams(guard, screen)
   let drawnAt = Number.NEGATIVE_INFINITY
   const shown = (): JobProgress[] => [...jobs.values()].filter((job) => !job.silent)
   const listener: ExecutorListener = (event) => {
-    const job = recordProgress(jobs, event)
+    const job = recordProgress(jobs, event, noun)
     if (job === undefined) return
     if (event.type === 'job-ended') jobs.delete(job.jobId)
     if (job.silent) return

@@ -7,7 +7,7 @@ const BAR_WIDTH = 24
 /** One line for a terminal, at most `width` characters: name, bar, calls, bytes, rate, time left. */
 export function renderBar(job: JobProgress, nowMs: number, width: number): string {
   const head = `${job.jobId} ${job.name}`.trimEnd()
-  if (job.callCount === undefined) return clip(`${head}  planning`, width)
+  if (job.callCount === undefined) return clip([head, 'planning', ...selecting(job, nowMs)].join('  '), width)
   const facts = [counts(job), ...rateAndRest(job, nowMs)]
   const fraction = fractionDone(job)
   const percent = `${Math.floor(fraction * 100)
@@ -26,10 +26,15 @@ export function renderBar(job: JobProgress, nowMs: number, width: number): strin
   return clip(`${job.jobId}  ${percent}`, width)
 }
 
+/** `M000 count: planning, 120,000 objects, 3.4 GiB, 8,100 objects/s` */
+export function renderSelecting(job: JobProgress, nowMs: number): string {
+  return `${job.jobId} ${job.name}: ${['planning', ...selecting(job, nowMs)].join(', ')}`
+}
+
 /** `M000 count: 40 calls, 3.4 GiB` */
 export function renderStart(job: JobProgress): string {
   const bytes = job.totalBytes > 0 ? `, ${formatSize(job.totalBytes)}` : ''
-  return `${job.jobId} ${job.name}: ${plural(job.callCount ?? 0, 'call')}${bytes}`
+  return `${job.jobId} ${job.name}: ${plural(job.callCount ?? 0, job.noun)}${bytes}`
 }
 
 /** `M000 count: 50 %, 20/40 calls, 1.7 GiB/3.4 GiB, 250 MiB/s, 6.8 s left` */
@@ -43,13 +48,23 @@ export function renderEnd(job: JobProgress): string {
   const took = (job.endedAt ?? job.createdAt) - job.createdAt
   const bytes = job.totalBytes > 0 ? `, ${formatSize(bytesRead(job))}` : ''
   const failed = job.failed > 0 ? ` (${job.failed} failed)` : ''
-  const calls = `${plural(job.callCount ?? endedCalls(job), 'call')}${failed}`
+  const calls = `${plural(job.callCount ?? endedCalls(job), job.noun)}${failed}`
   return `${job.jobId} ${job.name}: ${job.outcome}, ${calls}${bytes} in ${formatDuration(took)}`
+}
+
+function selecting({ selecting: found, createdAt }: JobProgress, nowMs: number): string[] {
+  if (found === undefined) return []
+  const perSecond = nowMs > createdAt ? Math.round((found.objects * 1_000) / (nowMs - createdAt)) : 0
+  return [
+    plural(found.objects, 'object'),
+    formatSize(found.bytes),
+    ...(perSecond > 0 ? [`${perSecond.toLocaleString('en-US')} objects/s`] : []),
+  ]
 }
 
 function counts(job: JobProgress): string {
   const failed = job.failed > 0 ? `, ${job.failed} failed` : ''
-  return `${endedCalls(job)}/${job.callCount} calls${failed}`
+  return `${endedCalls(job)}/${job.callCount} ${job.noun}s${failed}`
 }
 
 function rateAndRest(job: JobProgress, nowMs: number): string[] {
@@ -69,7 +84,7 @@ function rateOf(job: JobProgress, elapsedMs: number): string | undefined {
   if (job.totalBytes > 0) return `${formatSize((bytesRead(job) * 1_000) / elapsedMs)}/s`
   const perSecond = (endedCalls(job) * 1_000) / elapsedMs
   if (perSecond === 0) return undefined
-  return `${perSecond >= 10 ? Math.round(perSecond) : perSecond.toFixed(1)} calls/s`
+  return `${perSecond >= 10 ? Math.round(perSecond) : perSecond.toFixed(1)} ${job.noun}s/s`
 }
 
 function drawBar(fraction: number, width: number): string {
@@ -82,5 +97,5 @@ function clip(line: string, width: number): string {
 }
 
 function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`
+  return `${count.toLocaleString('en-US')} ${noun}${count === 1 ? '' : 's'}`
 }

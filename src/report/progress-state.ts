@@ -6,6 +6,10 @@ export interface JobProgress {
   readonly name: string
   readonly silent: boolean
   readonly createdAt: number
+  /** What its calls are called: `call`. */
+  readonly noun: string
+  /** While objects are looked up: how many there are so far, and their bytes. */
+  selecting: { readonly objects: number; readonly bytes: number } | undefined
   /** Undefined until the job is planned. */
   callCount: number | undefined
   /** Nominal bytes of all calls; 0 where the job reads no objects. */
@@ -25,13 +29,13 @@ export interface JobProgress {
 export type JobsProgress = Map<string, JobProgress>
 
 /** Takes an event into the account; the job it belongs to, undefined for events that tell nothing of progress. */
-export function recordProgress(jobs: JobsProgress, event: ExecutorEvent): JobProgress | undefined {
+export function recordProgress(jobs: JobsProgress, event: ExecutorEvent, noun = 'call'): JobProgress | undefined {
   if (event.type === 'job-created') {
-    const job = newJob(event)
+    const job = newJob(event, noun)
     jobs.set(event.jobId, job)
     return job
   }
-  if (event.type === 'worker-output' || event.type === 'call-log') return undefined
+  if (event.type === 'worker-output' || event.type === 'warning' || event.type === 'call-log') return undefined
   const job = jobs.get(event.jobId)
   if (job !== undefined) apply(job, event)
   return job
@@ -58,12 +62,14 @@ export function fractionDone(job: JobProgress): number {
 
 type JobCreated = Extract<ExecutorEvent, { type: 'job-created' }>
 
-function newJob({ jobId, name, silent, at }: JobCreated): JobProgress {
+function newJob({ jobId, name, silent, at }: JobCreated, noun: string): JobProgress {
   return {
     jobId,
     name,
     silent,
     createdAt: at,
+    noun,
+    selecting: undefined,
     callCount: undefined,
     totalBytes: 0,
     succeeded: 0,
@@ -79,9 +85,15 @@ function newJob({ jobId, name, silent, at }: JobCreated): JobProgress {
 
 function apply(job: JobProgress, event: Exclude<ExecutorEvent, JobCreated>): void {
   switch (event.type) {
+    case 'job-selecting':
+      job.selecting = { objects: event.objects, bytes: event.bytes }
+      break
     case 'job-planned':
       job.callCount = event.callCount
       job.totalBytes = event.bytes
+      break
+    case 'call-divided':
+      job.callCount = event.callCount
       break
     case 'call-started':
       job.startedAt ??= event.at
