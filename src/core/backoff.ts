@@ -6,10 +6,12 @@ export interface RetryPolicy {
   readonly maxMs: number
   /** Storage: tries go on for at least so long after the first failure, however many there were. */
   readonly leastMs?: number
+  /** Storage: and no longer than so long, however few there were. */
+  readonly mostMs?: number
 }
 
 /** Longer than a server takes to start again. */
-export const DEFAULT_RETRY: RetryPolicy = { attempts: 10, baseMs: 50, maxMs: 10_000, leastMs: 45_000 }
+export const DEFAULT_RETRY: RetryPolicy = { attempts: 10, baseMs: 50, maxMs: 10_000, leastMs: 45_000, mostMs: 180_000 }
 
 /** Full jitter: delay before try `attempt` (2 is the first retry); `random` in [0, 1). Undefined when the tries are used up. */
 export function retryDelayMs(policy: RetryPolicy, attempt: number, random: number): number | undefined {
@@ -33,6 +35,8 @@ export interface RetryBudgetOptions {
   readonly perSecond?: number
   /** What may be saved up. Default 100. */
   readonly burst?: number
+  /** Budgets that have the last two between them, as the threads of a process have. Default 1. */
+  readonly sharers?: number
 }
 
 /**
@@ -46,11 +50,11 @@ export class RetryBudget {
   #tokens: number
   #atMs: number | undefined
 
-  constructor({ ratio = 0.5, perSecond = 10, burst = 100 }: RetryBudgetOptions = {}) {
+  constructor({ ratio = 0.5, perSecond = 10, burst = 100, sharers = 1 }: RetryBudgetOptions = {}) {
     this.#ratio = ratio
-    this.#perMs = perSecond / 1_000
-    this.#burst = burst
-    this.#tokens = burst
+    this.#perMs = perSecond / 1_000 / sharers
+    this.#burst = burst / sharers
+    this.#tokens = burst / sharers
   }
 
   /** A request is sent for the first time. */

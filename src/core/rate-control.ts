@@ -6,12 +6,12 @@
  * - Until the first refusal there is no rate, only the largest window.
  * - One cut answers all refusals of requests that were sent before it: they tell the same news.
  * - Clients that share a store know nothing of each other. Who sends more is refused more often, so they come to share
- *   its capacity.
+ *   its capacity. Workers of one machine do better: rate-places.ts.
  */
 export interface RateOptions {
   /** What is left of the rate after a cut. Default 0.85. */
   readonly cut?: number
-  /** How long after a cut the rate is again what it was. Default 3,000. */
+  /** How long after a cut the rate is again what it was: at least, and 25 requests. Default 3,000. */
   readonly recoverMs?: number
   /** Requests under way at most. Default 256. */
   readonly maxWindow?: number
@@ -22,6 +22,8 @@ const AVERAGED_MS = 1_000
 /** What may be sent at once after a pause, in time. */
 const BURST_MS = 50
 const MIN_PER_SECOND = 1
+/** A store that takes few requests is not asked for more after every few of them. */
+const RECOVER_REQUESTS = 25
 /** Beside the cut, a measure of accepted requests may be so much too low. */
 const MEASURE_SLACK = 1.1
 
@@ -54,9 +56,30 @@ export class RateControl {
     return this.#perSecond
   }
 
-  /** Whether a request may be under way beside those that are. */
+  /** How many requests may be under way beside those that are. */
+  get room(): number {
+    return Math.max(0, Math.floor(this.#window) - this.#inFlight)
+  }
+
   get hasRoom(): boolean {
-    return this.#inFlight < Math.floor(this.#window)
+    return this.room > 0
+  }
+
+  /** Whether a request has to wait for its place. */
+  isLimited(nowMs: number): boolean {
+    return this.#perSecond !== Number.POSITIVE_INFINITY || nowMs < this.#notBeforeMs
+  }
+
+  /** Accepted requests a second, of late. */
+  acceptedPerSecond(nowMs: number): number {
+    return this.#measured(nowMs)
+  }
+
+  /** Before anything was measured here: as if so many requests a second had been accepted of late. */
+  suppose(perSecond: number, nowMs: number): void {
+    this.#firstAtMs = nowMs - 10 * AVERAGED_MS
+    this.#accepted = (perSecond * AVERAGED_MS) / 1_000
+    this.#acceptedAtMs = nowMs
   }
 
   /** Takes the next place in the rate; how many ms until it comes. */
@@ -80,7 +103,8 @@ export class RateControl {
     this.#measure(nowMs)
     this.#window = Math.min(this.#maxWindow, this.#window + 1 / this.#window)
     if (this.#perSecond === Number.POSITIVE_INFINITY) return
-    const past = (nowMs - this.#cutAtMs) / this.#recoverMs - 1
+    const recoverMs = Math.max(this.#recoverMs, (RECOVER_REQUESTS * 1_000) / this.#refusedPerSecond)
+    const past = (nowMs - this.#cutAtMs) / recoverMs - 1
     const grown = this.#refusedPerSecond * (1 + (1 - this.#cut) * past ** 3)
     // a rate that nobody uses says nothing about the store
     const used = Math.max(2 * this.#measured(nowMs), this.#refusedPerSecond)
@@ -112,7 +136,6 @@ export class RateControl {
     this.#acceptedAtMs = nowMs
   }
 
-  /** Accepted requests a second, of late. */
   #measured(nowMs: number): number {
     const seen = 1 - Math.exp(-(nowMs - (this.#firstAtMs ?? nowMs)) / AVERAGED_MS)
     return (this.#decayed(nowMs) / AVERAGED_MS / Math.max(seen, 0.05)) * 1_000

@@ -38,10 +38,14 @@ export interface StorageCapabilities {
   readonly writable: boolean
   /** `put` honours `ifAbsent` and `ifMatch`: of many writers, exactly one wins. */
   readonly conditionalPut: boolean
+  /** Bytes of the longest stream that a conditional put takes; a longer one is UNSUPPORTED. Absent: any. */
+  readonly conditionalStreamBytes?: number
   /** What `etag` is, and whether `get` honours `ifMatch`. */
   readonly pin: Pin
   /** Any key of 1 to 1,024 bytes is held: `a` beside `a/b`, `..`, `//`. */
   readonly anyKey: boolean
+  /** But for keys that match this: the store's own rules have no object of such a name. */
+  readonly refusedKeys?: RegExp
 }
 
 export interface RequestOptions {
@@ -65,7 +69,15 @@ export interface PutOptions extends RequestOptions {
   readonly ifMatch?: string | undefined
   /** A note for other readers; stores that keep no metadata (files) drop it. */
   readonly contentType?: string | undefined
+  /** Layers give it: a put of several requests sends each of those that may be repeated through it. Default: once. */
+  readonly patiently?: Patiently | undefined
 }
+
+/** Sends a request, and again while that may help. `signal` ends the waiting between. */
+export type Patiently = <T>(send: () => Promise<T>, signal?: AbortSignal) => Promise<T>
+
+/** Where there is no layer that repeats anything. */
+export const once: Patiently = (send) => send()
 
 export interface ListOptions extends RequestOptions {
   /** Keys that start with this text; not a folder. */

@@ -1,17 +1,16 @@
 /**
  * Puts to Google Cloud Storage: one request up to 8 MiB, a resumable session of 8 MiB pieces above that, so memory stays
  * bounded however long a body is. A session whose length is told only with its last piece makes no object before: one
- * that fails is cancelled, and the old object stays.
+ * that fails for good is cancelled, and the old object stays; what of a piece was not kept is sent again.
  *
  * Conditional puts are one request, which the store checks as a whole; a streamed body is collected for it, up to 64 MiB.
  */
 import { type StorageContext, StorageError } from '../core/errors.ts'
-import type { ObjectHead, PutOptions } from './backend.ts'
+import { type ObjectHead, once, type Patiently, type PutOptions } from './backend.ts'
 import { type GcsClient, textOf } from './gcs-client.ts'
 import { headOfResource } from './gcs-head.ts'
-import { type Body, collectUpTo, PART_BYTES, partsOf } from './parts.ts'
+import { type Body, CONDITIONAL_STREAM_BYTES, collectUpTo, PART_BYTES, partsOf } from './parts.ts'
 
-const MAX_CONDITIONAL_STREAM_BYTES = 64 << 20
 /** Answers to the pieces of a session: there is more to come, or the object is made. */
 const MORE = 308
 const MADE = [200, 201]
@@ -28,13 +27,15 @@ export async function putGcsObject(target: GcsTarget, body: Body, options: PutOp
   options.signal?.throwIfAborted()
   if (options.ifAbsent === true || options.ifMatch !== undefined) {
     const what = 'a conditional put of a stream takes at most 64 MiB'
-    return putWhole(target, await collectUpTo(MAX_CONDITIONAL_STREAM_BYTES, body, what, target.context), options)
+    return putWhole(target, await collectUpTo(CONDITIONAL_STREAM_BYTES, body, what, target.context), options)
   }
   if (body instanceof Uint8Array && body.length <= PART_BYTES) return putWhole(target, body, options)
   const parts = partsOf(body)
   const first = await parts.next()
   const bytes = first.done === true ? new Uint8Array(0) : first.value
-  return bytes.length < PART_BYTES ? putWhole(target, bytes, options) : putInPieces(target, bytes, parts, options)
+  const { patiently = once, signal } = options
+  if (bytes.length < PART_BYTES) return patiently(() => putWhole(target, bytes, options), signal)
+  return putInPieces(target, bytes, parts, options)
 }
 
 async function putWhole(target: GcsTarget, body: Uint8Array, options: PutOptions): Promise<ObjectHead> {
@@ -59,11 +60,13 @@ async function putInPieces(
   options: PutOptions,
 ): Promise<ObjectHead> {
   const { client, bucket, key, context } = target
-  const { signal, contentType = 'application/octet-stream' } = options
-  const [uri] = await client.call(context, { signal }, (storage) =>
-    storage.bucket(bucket).file(key).createResumableUpload({ metadata: { contentType } }),
-  )
-  const session = { ...target, url: new URL(uri), signal }
+  const { signal, contentType = 'application/octet-stream', patiently = once } = options
+  const begin = () =>
+    client.call(context, { signal }, (storage) =>
+      storage.bucket(bucket).file(key).createResumableUpload({ metadata: { contentType } }),
+    )
+  const [uri] = await patiently(begin, signal)
+  const session = { ...target, url: new URL(uri), signal, patiently }
   try {
     let start = 0
     let held = first
@@ -89,6 +92,15 @@ async function putInPieces(
 interface Session extends GcsTarget {
   readonly url: URL
   readonly signal: AbortSignal | undefined
+  readonly patiently: Patiently
+}
+
+interface Piece {
+  readonly bytes: Uint8Array
+  /** Where it begins in the object. */
+  readonly start: number
+  /** Of the object, told with the last piece. */
+  readonly total: number | undefined
 }
 
 /** Sends a piece, and again what the store did not keep of it; the new object's resource when it was the last one. */
@@ -98,25 +110,57 @@ async function putPiece(
   start: number,
   total: number | undefined,
 ): Promise<string | undefined> {
-  const { client, url, context, signal } = session
-  let rest = bytes
-  let from = start
-  for (;;) {
-    const range = `bytes ${from}-${from + rest.length - 1}/${total ?? '*'}`
-    const headers = { 'content-length': `${rest.length}`, 'content-range': range }
-    const expected = [MORE, ...MADE]
-    const sent = await client.send({ method: 'PUT', url, headers, body: rest, expected, context, signal })
-    const text = await textOf(sent, context, signal)
-    if (sent.statusCode !== MORE && total !== undefined) return text
-    if (sent.statusCode !== MORE) {
-      throw new StorageError('UNSUPPORTED', 'the store took the first pieces of an upload for the whole', context)
+  const piece = { bytes, start, total }
+  let answer: PieceAnswer = { kept: start }
+  while (answer.made === undefined) {
+    const from: number = answer.kept
+    let failed = false
+    answer = await session.patiently(async () => {
+      // what came of a try that failed only the store knows
+      const now = failed ? await askKept(session, piece) : { kept: from }
+      failed = true
+      return now.made !== undefined || isAll(piece, now.kept) ? now : await sendFrom(session, piece, now.kept)
+    }, session.signal)
+    if (answer.made === undefined && isAll(piece, answer.kept)) return undefined
+    const end = start + bytes.length
+    if (answer.made === undefined && (answer.kept <= from || answer.kept >= end)) {
+      const what = `the store kept ${answer.kept} bytes of an upload, ${from} were there`
+      throw new StorageError('UNAVAILABLE', what, session.context)
     }
-    const kept = Number(/^bytes=0-(\d+)$/.exec(sent.headers.range ?? '')?.[1] ?? -1) + 1
-    if (kept === start + bytes.length && total === undefined) return undefined
-    if (kept <= from || kept >= start + bytes.length) {
-      throw new StorageError('UNAVAILABLE', `the store kept ${kept} bytes of an upload, ${from} were there`, context)
-    }
-    rest = bytes.subarray(kept - start)
-    from = kept
   }
+  return answer.made
+}
+
+/** Bytes of the object that the store has, or the new object's resource. */
+type PieceAnswer =
+  | { readonly kept: number; readonly made?: undefined }
+  | { readonly kept?: undefined; readonly made: string }
+
+/** The last piece is not done with until the object is made. */
+function isAll({ bytes, start, total }: Piece, kept: number): boolean {
+  return total === undefined && kept === start + bytes.length
+}
+
+function sendFrom(session: Session, { bytes, start, total }: Piece, from: number): Promise<PieceAnswer> {
+  const rest = bytes.subarray(from - start)
+  return sendToSession(session, rest, `bytes ${from}-${from + rest.length - 1}/${total ?? '*'}`, total)
+}
+
+function askKept(session: Session, { total }: Piece): Promise<PieceAnswer> {
+  return sendToSession(session, new Uint8Array(0), `bytes */${total ?? '*'}`, total)
+}
+
+async function sendToSession(
+  { client, url, context, signal }: Session,
+  body: Uint8Array,
+  range: string,
+  total: number | undefined,
+): Promise<PieceAnswer> {
+  const headers = { 'content-length': `${body.length}`, 'content-range': range }
+  const expected = [MORE, ...MADE]
+  const sent = await client.send({ method: 'PUT', url, headers, body, expected, context, signal })
+  const text = await textOf(sent, context, signal)
+  if (sent.statusCode === MORE) return { kept: Number(/^bytes=0-(\d+)$/.exec(sent.headers.range ?? '')?.[1] ?? -1) + 1 }
+  if (total !== undefined) return { made: text }
+  throw new StorageError('UNSUPPORTED', 'the store took the first pieces of an upload for the whole', context)
 }

@@ -20,12 +20,15 @@ import { type GcsClient, type GcsConfig, openGcsClient } from './gcs-client.ts'
 import { headOfMedia, headOfResource, type ObjectResource, RESOURCE_FIELDS } from './gcs-head.ts'
 import { putGcsObject } from './gcs-put.ts'
 import { encodingOf, exactBody } from './http-body.ts'
+import { CONDITIONAL_STREAM_BYTES } from './parts.ts'
 import { assertRange, clipRange, httpRange, parseContentRange } from './ranges.ts'
 import { assertKeyOrder } from './s3-keys.ts'
 
 type Signal = AbortSignal | undefined
 
 const PAGE_KEYS = 1_000
+/** `.` and `..` would also be lost from the URL, and name something else. */
+const REFUSED = /^\.\.?$|[\r\n]/
 const DELETES_IN_FLIGHT = 32
 
 /** The backend `gcp_storage`. @throws ConfigError when @google-cloud/storage is not installed */
@@ -36,7 +39,14 @@ export async function createGcsBackend(config: GcsConfig): Promise<StorageBacken
 class GcsBackend implements StorageBackend {
   readonly name = 'gcp_storage'
   readonly reach: Reach = 'network'
-  readonly capabilities: StorageCapabilities = { writable: true, conditionalPut: true, pin: 'generation', anyKey: true }
+  readonly capabilities: StorageCapabilities = {
+    writable: true,
+    conditionalPut: true,
+    conditionalStreamBytes: CONDITIONAL_STREAM_BYTES,
+    pin: 'generation',
+    anyKey: true,
+    refusedKeys: REFUSED,
+  }
   readonly #client: GcsClient
   readonly #region: string | undefined
 
@@ -161,9 +171,9 @@ class GcsBackend implements StorageBackend {
   }
 }
 
-/** Names the store refuses; `.` and `..` would also be lost from the URL, and name something else. */
+/** Names the store refuses. */
 function isReserved(key: string): boolean {
-  return key === '.' || key === '..' || /[\r\n]/.test(key)
+  return REFUSED.test(key)
 }
 
 function givenRange(

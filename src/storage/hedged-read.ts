@@ -28,7 +28,11 @@ interface Remainder {
   readonly chunks: readonly Uint8Array[]
 }
 
-type Won<T> = { readonly by: 'first'; readonly value: T } | { readonly by: 'second'; readonly rest: Remainder }
+type Next = IteratorResult<Uint8Array, undefined>
+
+const END: Next = { done: true, value: undefined }
+/** Made once: an abort without a reason makes an error with a stack. */
+const LEFT = new Error('the read has ended')
 
 export class HedgedRead {
   readonly #parts: HedgedReadParts
@@ -42,7 +46,11 @@ export class HedgedRead {
   #rest: Remainder | undefined
   #onRest: ((rest: Remainder) => void) | undefined
   #onSecondFailed: (() => void) | undefined
+  #chunks: AsyncIterator<Uint8Array> | undefined
+  /** Chunks of the rest that were given. */
+  #restAt = 0
   #at: number
+  #closed = false
   #waitedMs = 0
   #waitingSince: number | undefined
 
@@ -60,65 +68,97 @@ export class HedgedRead {
     signal?.throwIfAborted()
     if (delayMs !== undefined) void this.#watch(delayMs)
     signal?.addEventListener('abort', this.#onAbort, { once: true })
-    try {
-      const won = await this.#race(open(range, this.#first.signal, false))
-      if (won.by === 'first') return { ...won.value, body: this.#body(won.value) }
-      return { ...won.rest.reading, body: this.#restOf(won.rest) }
-    } catch (error) {
-      this.#close()
-      throw error
-    }
+    const reading = await this.#race<ObjectReading, ObjectReading>(
+      open(range, this.#first.signal, false),
+      (first) => first,
+      (rest) => rest.reading,
+    )
+    // where the second has won already, the body begins with the rest it fetched
+    if (this.#rest === undefined) this.#chunks = reading.body[Symbol.asyncIterator]()
+    return { ...reading, body: this.#body() }
   }
 
-  async *#body(reading: ObjectReading): AsyncGenerator<Uint8Array, void, undefined> {
-    const chunks = reading.body[Symbol.asyncIterator]()
-    try {
-      for (;;) {
-        // it came while the reader was busy
-        if (this.#rest !== undefined) return yield* this.#restOf(this.#rest)
-        const won = await this.#race(chunks.next())
-        if (won.by === 'second') return yield* this.#restOf(won.rest)
-        if (won.value.done === true) break
-        this.#at += won.value.value.length
-        yield won.value.value
-      }
-      this.#parts.onComplete(this.#waitedMs)
-    } finally {
-      this.#close()
-      // an aborted body has nothing more to say, and may not come back from its last chunk for long
-      chunks.return?.()?.catch(() => undefined)
+  /** An object rather than a generator: every chunk of every read passes here. */
+  #body(): AsyncIterableIterator<Uint8Array> {
+    const body = {
+      [Symbol.asyncIterator]: () => body,
+      next: () => this.#next(),
+      return: () => {
+        this.#close()
+        return Promise.resolve(END)
+      },
     }
+    return body
   }
 
-  async *#restOf({ chunks }: Remainder): AsyncGenerator<Uint8Array, void, undefined> {
-    this.#first.abort()
+  #next(): Promise<Next> {
+    if (this.#closed) return Promise.resolve(END)
+    // it may have come while the reader was busy
+    if (this.#rest !== undefined) return Promise.resolve(this.#nextOfRest(this.#rest))
+    const first = (this.#chunks as AsyncIterator<Uint8Array>).next()
+    return this.#race(first, this.#takeFirst, this.#nextOfRest)
+  }
+
+  readonly #takeFirst = (next: IteratorResult<Uint8Array>): Next => {
+    if (next.done !== true) {
+      this.#at += next.value.length
+      return next
+    }
     this.#parts.onComplete(this.#waitedMs)
-    let skip = this.#at - this.#secondFrom
-    for (const chunk of chunks) {
-      if (skip < chunk.length) yield skip > 0 ? chunk.subarray(skip) : chunk
-      skip = Math.max(0, skip - chunk.length)
-    }
     this.#close()
+    return END
+  }
+
+  readonly #nextOfRest = ({ chunks }: Remainder): Next => {
+    this.#first.abort(LEFT)
+    for (let skip = this.#at - this.#secondFrom; this.#restAt < chunks.length; ) {
+      const chunk = chunks[this.#restAt++] as Uint8Array
+      if (skip < chunk.length) {
+        this.#at += chunk.length - skip
+        this.#secondFrom += chunk.length
+        return { done: false, value: skip > 0 ? chunk.subarray(skip) : chunk }
+      }
+      skip -= chunk.length
+      this.#secondFrom += chunk.length
+    }
+    this.#parts.onComplete(this.#waitedMs)
+    this.#close()
+    return END
   }
 
   /** What the first request gives next, or the rest from the second, whichever is there first. */
-  async #race<T>(first: Promise<T>): Promise<Won<T>> {
+  #race<T, R = Next>(first: Promise<T>, ofFirst: (value: T) => R, ofRest: (rest: Remainder) => R): Promise<R> {
     const { clock } = this.#parts
     const since = clock.nowMs()
     this.#waitingSince = since
-    try {
-      return await new Promise<Won<T>>((resolve, reject) => {
-        this.#onRest = (rest) => resolve({ by: 'second', rest })
-        first.then(
-          (value) => resolve({ by: 'first', value }),
-          (error) => this.#firstFailed(error, reject),
-        )
-      })
-    } finally {
+    const waited = () => {
       this.#waitingSince = undefined
       this.#onRest = undefined
       this.#waitedMs += clock.nowMs() - since
     }
+    return new Promise<R>((resolve, reject) => {
+      let over = false
+      this.#onRest = (rest) => {
+        over = true
+        waited()
+        resolve(ofRest(rest))
+      }
+      first.then(
+        (value) => {
+          if (over) return
+          waited()
+          resolve(ofFirst(value))
+        },
+        (error) => {
+          if (over) return
+          this.#firstFailed(error, (reason) => {
+            waited()
+            this.#close()
+            reject(reason)
+          })
+        },
+      )
+    })
   }
 
   #firstFailed(error: unknown, reject: (error: unknown) => void): void {
@@ -163,8 +203,12 @@ export class HedgedRead {
   }
 
   #close(): void {
+    if (this.#closed) return
+    this.#closed = true
     this.#parts.signal?.removeEventListener('abort', this.#onAbort)
-    this.#first.abort()
-    this.#second?.abort()
+    this.#first.abort(LEFT)
+    this.#second?.abort(LEFT)
+    // an aborted body has nothing more to say, and may not come back from its last chunk for long
+    this.#chunks?.return?.()?.catch(() => undefined)
   }
 }

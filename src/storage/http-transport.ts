@@ -1,12 +1,13 @@
 /** Requests by our own sockets: kept-alive connections, redirects, timeouts, and errors as ours. */
-import http, { type IncomingMessage } from 'node:http'
+import http, { type ClientRequest, type IncomingMessage } from 'node:http'
 import https from 'node:https'
+import { urlToHttpOptions } from 'node:url'
 import { NotFoundError, ObjectChangedError, type StorageContext, StorageError } from '../core/errors.ts'
 import { retryAfter } from './retry-after.ts'
 
 const MAX_REDIRECTS = 5
 const MAX_SOCKETS = 64
-/** A connection on which nothing moves for this long is given up. */
+/** A connection on which nothing moves for this long, though somebody waits for it, is given up. */
 const IDLE_TIMEOUT_MS = 60_000
 const REDIRECTS = new Set([301, 302, 303, 307, 308])
 
@@ -20,9 +21,30 @@ export interface TransportRequest {
   readonly signal: AbortSignal | undefined
 }
 
+/** Where a request goes whose path must not be touched: a URL would resolve the dots in it. */
+export interface HttpTarget {
+  readonly protocol: string
+  readonly hostname: string
+  readonly port: number | undefined
+  /** With its query, encoded. */
+  readonly path: string
+}
+
+export interface TransportOptions {
+  readonly maxSockets?: number | undefined
+  readonly idleTimeoutMs?: number | undefined
+}
+
 export class HttpTransport {
-  readonly #plain = new http.Agent({ keepAlive: true, maxSockets: MAX_SOCKETS })
-  readonly #secure = new https.Agent({ keepAlive: true, maxSockets: MAX_SOCKETS })
+  readonly #plain: http.Agent
+  readonly #secure: https.Agent
+  readonly #idleTimeoutMs: number
+
+  constructor({ maxSockets = MAX_SOCKETS, idleTimeoutMs = IDLE_TIMEOUT_MS }: TransportOptions = {}) {
+    this.#plain = new http.Agent({ keepAlive: true, maxSockets })
+    this.#secure = new https.Agent({ keepAlive: true, maxSockets })
+    this.#idleTimeoutMs = idleTimeoutMs
+  }
 
   /**
    * The answer with a 2xx status, after redirects; its body is the caller's to read or destroy.
@@ -50,19 +72,25 @@ export class HttpTransport {
   }
 
   /** The answer, whatever its status; its body is the caller's to read or destroy. @throws StorageError UNAVAILABLE */
-  send(method: string, url: URL, request: TransportRequest): Promise<IncomingMessage> {
+  send(method: string, target: URL | HttpTarget, request: TransportRequest): Promise<IncomingMessage> {
     const { headers, body, context, signal } = request
-    const secure = url.protocol === 'https:'
-    const agent = secure ? this.#secure : this.#plain
-    const options = { method, agent, headers: { 'user-agent': 'quern', ...headers } }
+    const secure = target.protocol === 'https:'
+    const options = {
+      ...(target instanceof URL ? urlToHttpOptions(target) : target),
+      method,
+      agent: secure ? this.#secure : this.#plain,
+      headers: { 'user-agent': 'quern', ...headers },
+      // of the socket, also while it connects
+      timeout: this.#idleTimeoutMs,
+    }
     return new Promise((resolve, reject) => {
-      const sent = (secure ? https : http).request(url, options, (response) => {
+      const sent = (secure ? https : http).request(options, (response) => {
         signal?.removeEventListener('abort', abort)
         resolve(response)
       })
       const abort = () => sent.destroy(new Error('aborted'))
       signal?.addEventListener('abort', abort, { once: true })
-      sent.setTimeout(IDLE_TIMEOUT_MS, () => sent.destroy(new Error(`nothing moved for ${IDLE_TIMEOUT_MS} ms`)))
+      giveUpWhenIdle(sent, this.#idleTimeoutMs)
       sent.on('error', (error) => {
         signal?.removeEventListener('abort', abort)
         reject(
@@ -79,6 +107,28 @@ export class HttpTransport {
     this.#plain.destroy()
     this.#secure.destroy()
   }
+}
+
+/**
+ * Ends a request, with its answer, when its socket's timeout of `idleMs` has come: unless it is the reader of the answer
+ * who takes that long, who then waits for the socket anew.
+ */
+export function giveUpWhenIdle(sent: ClientRequest, idleMs: number): void {
+  let answer: IncomingMessage | undefined
+  const onIdle = () => {
+    if (answer?.complete === true) return
+    if (answer?.isPaused() === true) {
+      answer.once('resume', () => sent.socket?.setTimeout(idleMs, onIdle))
+      return
+    }
+    const error = Object.assign(new Error(`nothing moved for ${idleMs} ms`), { code: 'ETIMEDOUT' })
+    answer?.destroy(error)
+    sent.destroy(error)
+  }
+  sent.on('response', (response) => {
+    answer = response
+  })
+  sent.on('timeout', onIdle)
 }
 
 function redirectTarget(location: string | undefined, from: URL, context: StorageContext): URL {

@@ -5,7 +5,7 @@
  */
 import { type StorageContext, StorageError } from '../core/errors.ts'
 import { retryAfter } from './retry-after.ts'
-import { type S3Condition, s3Refusal, transportError } from './s3-errors.ts'
+import { inTag, type S3Condition, s3Refusal, transportError } from './s3-errors.ts'
 
 /** One operation as its transport saw it: status and Retry-After of its last answer, its body where the client drops it. */
 export interface Exchange {
@@ -47,8 +47,4 @@ function asError(thrown: unknown): NodeJS.ErrnoException | undefined {
   const { Code, Message } = Object(thrown) as { readonly Code?: unknown; readonly Message?: unknown }
   if (typeof Code !== 'string') return undefined
   return Object.assign(new Error(`${Message ?? ''}`), { name: 'S3Error', code: Code })
-}
-
-function inTag(tag: string, xml: string): string | undefined {
-  return new RegExp(`<${tag}>([^<]*)</${tag}>`).exec(xml)?.[1]
 }

@@ -16,9 +16,10 @@ import type {
 } from './backend.ts'
 import { exactBody } from './http-body.ts'
 import { lengthOf, type MinioClient, type MinioConfig, openMinioClient } from './minio-client.ts'
-import { parseListing, quoted } from './minio-listing.ts'
+import { CONDITIONAL_STREAM_BYTES } from './parts.ts'
 import { assertRange, httpRange, parseContentRange } from './ranges.ts'
 import { assertKeyOrder, DELETE_KEYS, deletionError, NOT_IN_XML } from './s3-keys.ts'
+import { parseListing, quoted } from './s3-listing.ts'
 import { type PutRequests, putS3Object } from './s3-put.ts'
 
 type Signal = AbortSignal | undefined
@@ -35,7 +36,13 @@ export async function createMinioBackend(config: MinioConfig): Promise<StorageBa
 class MinioBackend implements StorageBackend {
   readonly name = 'minio'
   readonly reach: Reach = 'network'
-  readonly capabilities: StorageCapabilities = { writable: true, conditionalPut: true, pin: 'etag', anyKey: true }
+  readonly capabilities: StorageCapabilities = {
+    writable: true,
+    conditionalPut: true,
+    conditionalStreamBytes: CONDITIONAL_STREAM_BYTES,
+    pin: 'etag',
+    anyKey: true,
+  }
   readonly #client: MinioClient
   readonly #region: string | undefined
 

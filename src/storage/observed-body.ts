@@ -7,12 +7,14 @@ export function observedBody(
   return {
     [Symbol.asyncIterator]: () => {
       const chunks = body[Symbol.asyncIterator]()
-      const next = async () => {
-        const result = await chunks.next()
+      const observe = (result: IteratorResult<Uint8Array>) => {
         if (result.done !== true) onChunk(result.value.length)
         return result
       }
-      return { next, return: async () => (await chunks.return?.()) ?? { done: true, value: undefined } }
+      return {
+        next: () => chunks.next().then(observe),
+        return: async () => (await chunks.return?.()) ?? { done: true, value: undefined },
+      }
     },
   }
 }

@@ -7,6 +7,8 @@ import { type StorageContext, StorageError } from '../core/errors.ts'
 export type Body = Uint8Array | AsyncIterable<Uint8Array>
 
 export const PART_BYTES = 8 << 20
+/** Longest stream that is collected for a put which must be one request. */
+export const CONDITIONAL_STREAM_BYTES = 64 << 20
 /** Parts grow by 8 MiB every 1,000, as S3 takes 10,000 of them: up to 440 GiB. */
 const PARTS_OF_A_SIZE = 1_000
 

@@ -32,7 +32,8 @@ export interface S3Config {
 
 export type Sdk = typeof import('@aws-sdk/client-s3')
 
-const MAX_SOCKETS = 256
+/** Connections to one server. */
+export const MAX_SOCKETS = 256
 const CONNECTION_TIMEOUT_MS = 10_000
 /** A body on which nothing moves for this long is given up; without it a stalled one would hang for ever. */
 const SOCKET_TIMEOUT_MS = 60_000

@@ -47,6 +47,26 @@ function tellingPart({ name, message, stack, Code, code, $metadata }: ForeignErr
   return $metadata === undefined ? copy : Object.assign(copy, { $metadata })
 }
 
+/** The error of an answer that was read as text: XML with S3's code, or nothing of use. */
+export function refusalOf(
+  status: number,
+  retryAfterHeader: string | undefined,
+  xml: string,
+  context: StorageContext,
+  condition: S3Condition | undefined,
+): StorageError {
+  const code = inTag('Code', xml)
+  const message = inTag('Message', xml)
+  const cause = Object.assign(new Error(message ?? `HTTP ${status}`), { name: code ?? 'Error' })
+  const place = { ...context, cause, status, ...retryAfter(retryAfterHeader) }
+  return s3Refusal(status, code ?? '', [code ?? `HTTP ${status}`, message].filter(Boolean).join(': '), place, condition)
+}
+
+/** The text between the first such tags. */
+export function inTag(tag: string, xml: string): string | undefined {
+  return new RegExp(`<${tag}>([^<]*)</${tag}>`).exec(xml)?.[1]
+}
+
 /** What an answer with an error status means: `name` is S3's code, `condition` what the request asked for. */
 export function s3Refusal(
   status: number,

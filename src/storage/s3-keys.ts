@@ -1,5 +1,5 @@
 /** Keys as S3's answers and requests carry them, and the order a listing must have. */
-import { compareUtf8 } from '../core/bytes.ts'
+import { precedesUtf8 } from '../core/bytes.ts'
 import { type StorageContext, StorageError } from '../core/errors.ts'
 
 /** As many as one request deletes. */
@@ -10,7 +10,7 @@ export const NOT_IN_XML = /[\x00-\x1f\ufffe\uffff]/
 
 /** A key listed under `encoding-type=url`, which is a form's: a space is `+`, a plus `%2B`. */
 export function decodeListedKey(encoded: string): string {
-  return decodeURIComponent(encoded.replaceAll('+', ' '))
+  return /[%+]/.test(encoded) ? decodeURIComponent(encoded.replaceAll('+', ' ')) : encoded
 }
 
 /**
@@ -24,7 +24,7 @@ export function assertKeyOrder(
 ): string | undefined {
   let before = last
   for (const { key } of page) {
-    if (before !== undefined && compareUtf8(before, key) >= 0) {
+    if (before !== undefined && !precedesUtf8(before, key)) {
       const what = `the server lists ${JSON.stringify(key)} after ${JSON.stringify(before)}, not in UTF-8 byte order`
       throw new StorageError('UNSUPPORTED', what, context)
     }

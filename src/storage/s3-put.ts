@@ -1,17 +1,17 @@
 /**
  * Puts in S3's dialect, whichever client sends them: one request up to 8 MiB, parts above that, so memory stays bounded
- * however long a body is. A failed upload is aborted: its parts are not kept and the old object stays.
+ * however long a body is. A part that fails is sent again by itself, as long as `patiently` does; an upload that fails
+ * for good is aborted: its parts are not kept and the old object stays.
  *
  * Conditional puts are always one request, since not every S3-compatible store checks conditions when parts are joined
  * (Ceph 16 does not); a streamed body is collected for it, up to 64 MiB.
  */
 import { type StorageContext, StorageError } from '../core/errors.ts'
-import type { ObjectHead, PutOptions } from './backend.ts'
-import { type Body, collectUpTo, PART_BYTES, partsOf } from './parts.ts'
+import { type ObjectHead, once, type PutOptions } from './backend.ts'
+import { type Body, CONDITIONAL_STREAM_BYTES, collectUpTo, PART_BYTES, partsOf } from './parts.ts'
 
 const MAX_PARTS = 10_000
 const PARTS_IN_FLIGHT = 3
-const MAX_CONDITIONAL_STREAM_BYTES = 64 << 20
 
 type Signal = AbortSignal | undefined
 
@@ -37,7 +37,7 @@ export async function putS3Object<P>(requests: PutRequests<P>, body: Body, optio
   options.signal?.throwIfAborted()
   if (options.ifAbsent === true || options.ifMatch !== undefined) {
     const what = 'a conditional put of a stream takes at most 64 MiB'
-    const bytes = await collectUpTo(MAX_CONDITIONAL_STREAM_BYTES, body, what, requests.context)
+    const bytes = await collectUpTo(CONDITIONAL_STREAM_BYTES, body, what, requests.context)
     return written(requests, bytes.length, await putConditionally(requests, bytes, options), options)
   }
   if (body instanceof Uint8Array && body.length <= PART_BYTES) {
@@ -46,8 +46,10 @@ export async function putS3Object<P>(requests: PutRequests<P>, body: Body, optio
   const parts = partsOf(body)
   const first = await parts.next()
   const bytes = first.done === true ? new Uint8Array(0) : first.value
-  if (bytes.length < PART_BYTES)
-    return written(requests, bytes.length, await requests.putWhole(bytes, options), options)
+  if (bytes.length < PART_BYTES) {
+    const etag = await (options.patiently ?? once)(() => requests.putWhole(bytes, options), options.signal)
+    return written(requests, bytes.length, etag, options)
+  }
   return putInParts(requests, bytes, parts, options)
 }
 
@@ -76,6 +78,34 @@ async function etagNow<P>(requests: PutRequests<P>): Promise<string | undefined>
   }
 }
 
+/**
+ * The etag of what was joined. An answer may be lost, and the upload be gone when it is asked to be joined again: then
+ * the object is looked at, whose etag tells of how many parts it was made.
+ */
+async function join<P>(
+  requests: PutRequests<P>,
+  { uploadId, parts, size }: { readonly uploadId: string; readonly parts: readonly P[]; readonly size: number },
+  { signal, patiently = once }: PutOptions,
+): Promise<string> {
+  let failure: unknown
+  const joined = await patiently(async () => {
+    try {
+      return await requests.join(uploadId, parts, signal)
+    } catch (error) {
+      const isGone = error instanceof StorageError && error.code === 'NOT_FOUND'
+      if (failure === undefined || !isGone) {
+        failure = error
+        throw error
+      }
+      const made = await requests.head()
+      if (made.size !== size || !made.etag.endsWith(`-${parts.length}"`)) throw failure
+      return made.etag
+    }
+  }, signal)
+  // Ceph answers with no etag
+  return joined === '' ? (await patiently(() => requests.head(), signal)).etag : joined
+}
+
 async function putInParts<P>(
   requests: PutRequests<P>,
   first: Uint8Array,
@@ -83,9 +113,12 @@ async function putInParts<P>(
   options: PutOptions,
 ): Promise<ObjectHead> {
   const { context } = requests
-  const { signal } = options
-  const uploadId = await requests.begin(options)
+  const { signal, patiently = once } = options
+  const uploadId = await patiently(() => requests.begin(options), signal)
   const flight = new Set<Promise<P>>()
+  // when one part fails for good, the others are not tried any longer
+  const failed = new AbortController()
+  const either = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal])
   try {
     const sent: Promise<P>[] = []
     let size = 0
@@ -93,7 +126,8 @@ async function putInParts<P>(
       if (sent.length === MAX_PARTS)
         throw new StorageError('UNSUPPORTED', `more than ${size} bytes in one put`, context)
       size += bytes.length
-      const part = requests.putPart(uploadId, sent.length + 1, bytes, signal)
+      const partNumber = sent.length + 1
+      const part = patiently(() => requests.putPart(uploadId, partNumber, bytes, either), either)
       sent.push(part)
       flight.add(part)
       part.then(
@@ -104,10 +138,10 @@ async function putInParts<P>(
     }
     await start(first)
     for await (const bytes of rest) await start(bytes)
-    const joined = await requests.join(uploadId, await Promise.all(sent), signal)
-    // Ceph answers with no etag
-    return written(requests, size, joined === '' ? (await requests.head()).etag : joined, options)
+    const etag = await join(requests, { uploadId, parts: await Promise.all(sent), size }, options)
+    return written(requests, size, etag, options)
   } catch (error) {
+    failed.abort(error)
     await Promise.allSettled(flight)
     // best effort: what made the upload fail is what the caller must see
     await requests.abandon(uploadId).catch(() => undefined)

@@ -1,10 +1,11 @@
 /**
- * S3 and what speaks like it: the contract in the SDK's commands, one request each. Ranges become inclusive here, and
- * listed keys are decoded and checked to come in UTF-8 byte order, which not every compatible store keeps.
+ * S3 and what speaks like it: the contract in the SDK's commands, one request each (reads: s3-get.ts). Listed keys are
+ * decoded and checked to come in UTF-8 byte order, which not every compatible store keeps.
  */
 import { createHash } from 'node:crypto'
-import type { Readable } from 'node:stream'
-import type { DeleteObjectsCommand, GetObjectCommandOutput, S3Client } from '@aws-sdk/client-s3'
+import { Readable } from 'node:stream'
+import type { DeleteObjectsCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3'
+import { asBuffer, collectBytes } from '../core/bytes.ts'
 import { type StorageContext, StorageError } from '../core/errors.ts'
 import type {
   GetOptions,
@@ -16,16 +17,19 @@ import type {
   StorageBackend,
   StorageCapabilities,
 } from './backend.ts'
-import { exactBody } from './http-body.ts'
-import { assertRange, httpRange, parseContentRange } from './ranges.ts'
+import { CONDITIONAL_STREAM_BYTES } from './parts.ts'
 import { openS3Clients, type S3Clients, type S3Config } from './s3-client.ts'
 import { s3Error } from './s3-errors.ts'
-import { assertKeyOrder, DELETE_KEYS, decodeListedKey, deletionError, NOT_IN_XML } from './s3-keys.ts'
+import { S3Reads } from './s3-get.ts'
+import { headOf } from './s3-head.ts'
+import { assertKeyOrder, DELETE_KEYS, deletionError, NOT_IN_XML } from './s3-keys.ts'
+import { parseListing } from './s3-listing.ts'
 import { putS3Object } from './s3-put.ts'
 import { s3PutRequests } from './s3-requests.ts'
 
 type Signal = AbortSignal | undefined
-type Send = (client: S3Client, how: { abortSignal?: AbortSignal }) => unknown
+type SendOptions = { abortSignal?: AbortSignal }
+type Send = (client: S3Client, how: SendOptions) => unknown
 
 /** The backend `aws_s3`. @throws ConfigError when @aws-sdk/client-s3 is missing, or settings contradict each other */
 export async function createS3Backend(config: S3Config): Promise<StorageBackend> {
@@ -35,44 +39,23 @@ export async function createS3Backend(config: S3Config): Promise<StorageBackend>
 class S3Backend implements StorageBackend {
   readonly name = 'aws_s3'
   readonly reach: Reach = 'network'
-  readonly capabilities: StorageCapabilities = { writable: true, conditionalPut: true, pin: 'etag', anyKey: true }
+  readonly capabilities: StorageCapabilities = {
+    writable: true,
+    conditionalPut: true,
+    conditionalStreamBytes: CONDITIONAL_STREAM_BYTES,
+    pin: 'etag',
+    anyKey: true,
+  }
   readonly #clients: S3Clients
+  readonly #reads: S3Reads
 
   constructor(clients: S3Clients) {
     this.#clients = clients
+    this.#reads = new S3Reads(clients)
   }
 
-  async get(bucket: string, key: string, options: GetOptions = {}): Promise<ObjectReading> {
-    const { range, ifMatch, signal } = options
-    const context = contextOf('get', bucket, key)
-    signal?.throwIfAborted()
-    assertRange(range, context)
-    const { sdk, payer, customerKey } = this.#clients
-    const input = {
-      Bucket: bucket,
-      Key: key,
-      ...payer,
-      ...customerKey,
-      ...(range === undefined ? {} : { Range: httpRange(range) }),
-      ...(ifMatch === undefined ? {} : { IfMatch: ifMatch }),
-    }
-    let output: GetObjectCommandOutput
-    try {
-      output = await this.#clients.send(bucket, (client) =>
-        client.send(new sdk.GetObjectCommand(input), sendOptions(signal)),
-      )
-    } catch (error) {
-      throw s3Error(error, context, { condition: ifMatch === undefined ? undefined : 'ifMatch', signal })
-    }
-    const body = output.Body as unknown as Readable
-    const part = parseContentRange(output.ContentRange)
-    if (part?.range.start !== range?.start || output.ContentLength === undefined) {
-      body.destroy()
-      throw new StorageError('UNSUPPORTED', 'the server did not answer with the range that was asked for', context)
-    }
-    const given = part?.range ?? { start: 0, end: output.ContentLength }
-    const head = headOf(key, { ...output, ContentLength: part?.sizeBytes ?? output.ContentLength })
-    return { head, range: given, body: exactBody(body, given.end - given.start, context, signal) }
+  get(bucket: string, key: string, options: GetOptions = {}): Promise<ObjectReading> {
+    return this.#reads.get({ bucket, key, options, context: contextOf('get', bucket, key) })
   }
 
   put(
@@ -113,16 +96,14 @@ class S3Backend implements StorageBackend {
         ...(startAfter === undefined || token !== undefined ? {} : { StartAfter: startAfter }),
         ...(token === undefined ? {} : { ContinuationToken: token }),
       }
-      const output = await this.#send(context, bucket, signal, (client, how) =>
-        client.send(new this.#clients.sdk.ListObjectsV2Command(input), how),
+      const answer = await this.#send(context, bucket, signal, (client, how) =>
+        bodyOf(client, new this.#clients.sdk.ListObjectsV2Command(input), how),
       )
-      const decode = output.EncodingType === 'url' ? decodeListedKey : (key: string) => key
-      const page = (output.Contents ?? []).map((entry) =>
-        headOf(decode(entry.Key ?? ''), { ...entry, ContentLength: entry.Size }),
-      )
-      last = assertKeyOrder(last, page, context)
-      if (page.length > 0) yield page
-      token = output.IsTruncated === true ? output.NextContinuationToken : undefined
+      const page = parseListing(answer)
+      if (page === undefined) throw noListing(answer, context)
+      last = assertKeyOrder(last, page.heads, context)
+      if (page.heads.length > 0) yield page.heads
+      token = page.nextToken
     } while (token !== undefined)
   }
 
@@ -175,6 +156,7 @@ class S3Backend implements StorageBackend {
   }
 
   async close(): Promise<void> {
+    this.#reads.close()
     this.#clients.close()
   }
 
@@ -195,6 +177,30 @@ class S3Backend implements StorageBackend {
   }
 }
 
+/** The body of the answer; the SDK, whose reader of XML is slow, is given an empty one. */
+async function bodyOf(client: S3Client, command: ListObjectsV2Command, how: SendOptions): Promise<Uint8Array> {
+  let body: Uint8Array = new Uint8Array(0)
+  command.middlewareStack.add(
+    (next) => async (args) => {
+      const result = await next(args)
+      const response = result.response as { statusCode: number; body: AsyncIterable<Uint8Array> }
+      if (response.statusCode !== 200) return result
+      body = await collectBytes(response.body)
+      response.body = Readable.from([Buffer.from('<ListBucketResult/>')])
+      return result
+    },
+    { step: 'deserialize', name: 'quernListing', priority: 'low' },
+  )
+  await client.send(command, how)
+  return body
+}
+
+function noListing(answer: Uint8Array, context: StorageContext): StorageError {
+  if (asBuffer(answer).includes('<ListBucketResult'))
+    return new StorageError('BODY_TRUNCATED', 'the listing has no end', context)
+  return new StorageError('UNSUPPORTED', 'the server did not answer with a listing', context)
+}
+
 /** Compatible stores (Swift) ask for what S3 asked for before it took the SDK's checksums. */
 function addContentMd5(command: DeleteObjectsCommand): void {
   command.middlewareStack.add(
@@ -211,27 +217,6 @@ function contextOf(operation: string, bucket: string, key?: string): StorageCont
   return { backend: 'aws_s3', operation, bucket, ...(key === undefined ? {} : { key }) }
 }
 
-function sendOptions(signal: Signal): { abortSignal?: AbortSignal } {
+function sendOptions(signal: Signal): SendOptions {
   return signal === undefined ? {} : { abortSignal: signal }
-}
-
-function headOf(
-  key: string,
-  output: {
-    readonly ContentLength?: number | undefined
-    readonly ETag?: string | undefined
-    readonly LastModified?: Date | undefined
-    readonly ContentType?: string | undefined
-    readonly ContentEncoding?: string | undefined
-  },
-): ObjectHead {
-  const { ContentLength = 0, ETag = '', LastModified, ContentType, ContentEncoding } = output
-  return {
-    key,
-    size: ContentLength,
-    etag: ETag,
-    ...(LastModified === undefined ? {} : { lastModified: LastModified.getTime() }),
-    ...(ContentType === undefined ? {} : { contentType: ContentType }),
-    ...(ContentEncoding === undefined ? {} : { contentEncoding: ContentEncoding }),
-  }
 }

@@ -8,6 +8,7 @@
  */
 import { type Clock, systemClock } from '../core/clock.ts'
 import { RateControl, type RateOptions } from '../core/rate-control.ts'
+import type { RateAsk, RateLease } from '../core/rate-places.ts'
 import type { ListOptions, ObjectHead, RequestOptions, StorageBackend } from './backend.ts'
 import { isThrottled, layered } from './layer.ts'
 
@@ -15,17 +16,19 @@ export interface LimitLayer extends RateOptions {
   readonly clock?: Clock | undefined
   /** What the store counts together. Default: the bucket and the key up to its first slash. */
   readonly scopeOf?: ((bucket: string, key: string) => string) | undefined
+  /** Who gives out the rate to several of us; default: each learns it by itself. */
+  readonly lease?: RateLease | undefined
 }
 
 const MAX_SCOPES = 1_000
 
 /** The same store, at the rate it takes. */
 export function withLimit(backend: StorageBackend, layer: LimitLayer = {}): StorageBackend {
-  const { clock = systemClock, scopeOf = firstSegment } = layer
+  const { clock = systemClock, scopeOf = firstSegment, lease } = layer
   const gates = new Map<string, Gate>()
   const gate = (kind: 'read' | 'write', bucket: string, key: string): Gate => {
     const name = `${kind} ${scopeOf(bucket, key)}`
-    const found = gates.get(name) ?? new Gate(new RateControl(layer), clock)
+    const found = gates.get(name) ?? new Gate(`${backend.name} ${name}`, new RateControl(layer), clock, lease)
     gates.delete(name)
     gates.set(name, found)
     if (gates.size > MAX_SCOPES) gates.delete(gates.keys().next().value as string)
@@ -42,55 +45,118 @@ export function withLimit(backend: StorageBackend, layer: LimitLayer = {}): Stor
   })
 }
 
-/** Where the requests of a scope wait. */
+interface Turn {
+  resolve(): void
+}
+
+/** Where the requests of a scope wait, in the order they came; one at a time takes its place in the rate. */
 class Gate {
+  readonly #scope: string
   readonly #control: RateControl
   readonly #clock: Clock
-  readonly #waiting = new Set<() => void>()
+  readonly #lease: RateLease | undefined
+  readonly #waiting = new Set<Turn>()
+  #isPumping = false
+  #nobodyWaits = new AbortController()
+  #onRoom: (() => void) | undefined
+  /** Answered since the driver was told last. */
+  #accepted = 0
 
-  constructor(control: RateControl, clock: Clock) {
+  constructor(scope: string, control: RateControl, clock: Clock, lease: RateLease | undefined) {
+    this.#scope = scope
     this.#control = control
     this.#clock = clock
+    this.#lease = lease
   }
 
   async pass<T>(options: RequestOptions | undefined, send: () => Promise<T>): Promise<T> {
     const control = this.#control
-    const waitMs = control.reserve(this.#clock.nowMs())
-    if (waitMs > 0) await this.#clock.sleep(waitMs, options?.signal)
-    while (!control.hasRoom) await this.#room(options?.signal)
-    control.sent()
+    if (this.#mustWait()) await this.#turn(options?.signal)
+    else control.sent()
     const sentMs = this.#clock.nowMs()
     try {
       const answer = await send()
+      this.#accepted += 1
       control.accepted(this.#clock.nowMs())
       return answer
     } catch (error) {
-      if (isThrottled(error)) control.refused(sentMs, this.#clock.nowMs(), error.retryAfterMs)
+      if (isThrottled(error)) this.#refused(sentMs, error.retryAfterMs)
       else control.ended()
       throw error
     } finally {
-      this.#wake()
+      this.#onRoom?.()
     }
   }
 
-  /** Settles when there may be room. @throws the reason of the signal */
-  #room(signal: AbortSignal | undefined): Promise<void> {
+  #mustWait(): boolean {
+    if (this.#isPumping || !this.#control.hasRoom || this.#control.isLimited(this.#clock.nowMs())) return true
+    return this.#lease?.isLimited(this.#scope) === true
+  }
+
+  /** Settles when the request may be sent, and counts as sent. @throws the reason of the signal */
+  #turn(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
-      const settle = () => {
-        this.#waiting.delete(settle)
-        signal?.removeEventListener('abort', settle)
-        if (signal?.aborted) reject(signal.reason)
-        else resolve()
+      if (signal?.aborted) return reject(signal.reason)
+      const onAbort = () => {
+        this.#waiting.delete(turn)
+        if (this.#waiting.size === 0) this.#nobodyWaits.abort()
+        reject(signal?.reason)
       }
-      this.#waiting.add(settle)
-      signal?.addEventListener('abort', settle, { once: true })
-      if (signal?.aborted) settle()
+      const turn = {
+        resolve: () => {
+          signal?.removeEventListener('abort', onAbort)
+          resolve()
+        },
+      }
+      signal?.addEventListener('abort', onAbort, { once: true })
+      this.#waiting.add(turn)
+      if (!this.#isPumping) void this.#pump()
     })
   }
 
-  #wake(): void {
-    // a request that ends makes room for one, and its answer may have opened the window by another
-    for (const settle of [...take(this.#waiting, 2)]) settle()
+  async #pump(): Promise<void> {
+    this.#isPumping = true
+    while (this.#waiting.size > 0) {
+      this.#nobodyWaits = new AbortController()
+      // an abort ends the waiting of the last one, and with it this
+      await this.#giveTurns(this.#nobodyWaits.signal).catch(() => undefined)
+    }
+    this.#isPumping = false
+  }
+
+  async #giveTurns(nobodyWaits: AbortSignal): Promise<void> {
+    const control = this.#control
+    while (!control.hasRoom) await new Promise<void>((resolve) => (this.#onRoom = resolve))
+    this.#onRoom = undefined
+    const waits = (await this.#leased()) ?? [control.reserve(this.#clock.nowMs())]
+    const fromMs = this.#clock.nowMs()
+    for (const waitMs of waits) {
+      const leftMs = fromMs + waitMs - this.#clock.nowMs()
+      if (leftMs > 0) await this.#clock.sleep(leftMs, nobodyWaits)
+      const turn = this.#waiting.values().next().value
+      if (turn === undefined) return
+      this.#waiting.delete(turn)
+      control.sent()
+      turn.resolve()
+    }
+  }
+
+  async #leased(): Promise<readonly number[] | undefined> {
+    if (this.#lease?.isLimited(this.#scope) !== true) return undefined
+    return this.#lease.ask(this.#news(Math.min(this.#waiting.size, this.#control.room)))
+  }
+
+  #refused(sentMs: number, retryAfterMs = 0): void {
+    const nowMs = this.#clock.nowMs()
+    const news = this.#news(0)
+    this.#control.refused(sentMs, nowMs, retryAfterMs)
+    this.#lease?.tell({ ...news, refused: { agoMs: nowMs - sentMs, retryAfterMs } })
+  }
+
+  #news(places: number): RateAsk {
+    const accepted = this.#accepted
+    this.#accepted = 0
+    return { scope: this.#scope, places, accepted, perSecond: this.#control.acceptedPerSecond(this.#clock.nowMs()) }
   }
 }
 
@@ -109,14 +175,6 @@ async function* pacedPages(
     }
   } finally {
     await pages.return?.()
-  }
-}
-
-function* take<T>(items: Iterable<T>, count: number): Generator<T> {
-  let left = count
-  for (const item of items) {
-    if (left-- <= 0) return
-    yield item
   }
 }
 

@@ -9,22 +9,17 @@
  *   the count of tries again.
  * - A listing goes on after the last key it gave.
  * - What must not happen twice (conditional puts, removing a bucket) is sent again only after THROTTLED: then the first
- *   was refused for certain. Puts of a stream are sent once, as it cannot be read twice.
- * - A bucket that never gave any answer gets few tries: its address is more likely wrong than down.
+ *   was refused for certain. A stream cannot be read twice: of its put, the parts are repeated, by the backend.
+ * - When a store is given up depends on what is wrong (`Patience`): a bucket that never gave any answer, a name that
+ *   nobody knows and a certificate that does not hold get few tries, a server that refuses connections the time that one
+ *   takes to start again, what is slow or busy longer. What no waiting mends (404, 403) is never tried again.
  */
 import { DEFAULT_RETRY, nextPauseMs, RetryBudget, type RetryPolicy } from '../core/backoff.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
-import { isTransient, ObjectChangedError, StorageError } from '../core/errors.ts'
-import type {
-  GetOptions,
-  ListOptions,
-  ObjectHead,
-  ObjectReading,
-  PutOptions,
-  RequestOptions,
-  StorageBackend,
-} from './backend.ts'
-import { isOutside, isThrottled, isUnsupported, layered } from './layer.ts'
+import { isTransient, StorageError } from '../core/errors.ts'
+import type { ListOptions, ObjectHead, Patiently, PutOptions, RequestOptions, StorageBackend } from './backend.ts'
+import { isThrottled, layered } from './layer.ts'
+import { ResumedBody } from './resumed-body.ts'
 
 export interface RetryLayer {
   readonly policy?: RetryPolicy | undefined
@@ -39,6 +34,10 @@ export interface RetryLayer {
 
 /** A store that asks for more is not waited for. */
 const MAX_RETRY_AFTER_MS = 120_000
+/** How long a server that gave answers before may refuse connections: longer than one takes to start again. */
+const REFUSED_MS = 30_000
+/** The system's and Node's names for names nobody knows, and for certificates that do not hold. */
+const WRONG_ADDRESS = /^(ENOTFOUND|ERR_TLS_.*|CERT_.*|.*_CERT|.*_CERT_.*|UNABLE_TO_VERIFY_.*|EPROTO|ERR_SSL_.*)$/
 
 /** The same store, patient. */
 export function withRetry(backend: StorageBackend, layer: RetryLayer = {}): StorageBackend {
@@ -51,12 +50,20 @@ export function withRetry(backend: StorageBackend, layer: RetryLayer = {}): Stor
     get: async (bucket, key, options) => {
       const tries = patience.begin(bucket, options)
       const reading = await tries.send(() => backend.get(bucket, key, options))
-      return { ...reading, body: resumed(backend, { bucket, key, options }, reading, tries) }
+      return { ...reading, body: new ResumedBody({ backend, bucket, key, options }, reading, tries) }
     },
     put: (bucket, key, body, options) => {
-      const send = () => backend.put(bucket, key, body, options)
-      if (!(body instanceof Uint8Array)) return patience.begin(bucket, options, () => false).send(send)
-      return isConditional(options) ? carefully(bucket, options, send) : patiently(bucket, options, send)
+      if (isConditional(options)) {
+        const send = () => backend.put(bucket, key, body, options)
+        return body instanceof Uint8Array
+          ? carefully(bucket, options, send)
+          : patience.begin(bucket, options, never).send(send)
+      }
+      const parts: Patiently = (send, signal) => patience.begin(bucket, { ...options, signal }).send(send)
+      const send = () => backend.put(bucket, key, body, { ...options, patiently: parts })
+      return body instanceof Uint8Array
+        ? patiently(bucket, options, send)
+        : patience.begin(bucket, options, never).send(send)
     },
     head: (bucket, key, options) => patiently(bucket, options, () => backend.head(bucket, key, options)),
     list: (bucket, options) => listed(backend, bucket, options, patience),
@@ -76,6 +83,7 @@ class Patience {
   readonly random: () => number
   readonly #unreachedAttempts: number
   readonly #reached = new Set<string>()
+  readonly #givenUp = new WeakSet<object>()
 
   constructor(backend: string, layer: RetryLayer) {
     const { policy = DEFAULT_RETRY, budget = new RetryBudget(), clock = systemClock, random = Math.random } = layer
@@ -92,14 +100,27 @@ class Patience {
     return new Tries(this, bucket, options ?? {}, mayRepeat)
   }
 
+  /** A part of a put that was tried to the end is no reason to try the whole again. */
+  hasGivenUp(error: unknown): boolean {
+    return this.#givenUp.has(error as object)
+  }
+
+  givingUp(error: unknown): unknown {
+    if (error instanceof Error) this.#givenUp.add(error)
+    return error
+  }
+
   answered(bucket: string): void {
     this.#reached.add(bucket)
   }
 
-  /** After so many failures, the first of them so long ago. */
-  isUsedUp(bucket: string, failures: number, sinceMs: number): boolean {
-    if (!this.#reached.has(bucket)) return failures >= this.#unreachedAttempts
-    return failures >= this.policy.attempts && sinceMs >= (this.policy.leastMs ?? 0)
+  /** After so many failures, the first of them so long ago, the last with this error. */
+  isUsedUp(bucket: string, error: unknown, failures: number, sinceMs: number): boolean {
+    const code = networkCode(error)
+    if (!this.#reached.has(bucket) || WRONG_ADDRESS.test(code)) return failures >= this.#unreachedAttempts
+    const { attempts, leastMs = 0, mostMs = Number.POSITIVE_INFINITY } = this.policy
+    if (sinceMs >= mostMs) return true
+    return failures >= attempts && sinceMs >= (code === 'ECONNREFUSED' ? Math.min(leastMs, REFUSED_MS) : leastMs)
   }
 }
 
@@ -143,82 +164,18 @@ class Tries {
     const { policy, budget, clock, random, backend } = this.#patience
     const { signal, tally } = this.#options
     if (isAnswer(error)) this.#patience.answered(this.#bucket)
-    if (!this.#mayRepeat(error)) throw error
+    if (!this.#mayRepeat(error) || this.#patience.hasGivenUp(error)) throw error
     const nowMs = clock.nowMs()
     if (this.#failed === 0) this.#firstAtMs = nowMs
     this.#failed += 1
     const askedMs = error instanceof StorageError ? (error.retryAfterMs ?? 0) : 0
-    const usedUp = this.#patience.isUsedUp(this.#bucket, this.#failed, nowMs - this.#firstAtMs)
-    if (usedUp || askedMs > MAX_RETRY_AFTER_MS) throw error
+    const usedUp = this.#patience.isUsedUp(this.#bucket, error, this.#failed, nowMs - this.#firstAtMs)
+    if (usedUp || askedMs > MAX_RETRY_AFTER_MS) throw this.#patience.givingUp(error)
     this.#pausedMs = nextPauseMs(policy, this.#pausedMs, random())
     // beside what was asked for the jitter stays: all who were told the same time would come together
     await clock.sleep(Math.max(askedMs + this.#pausedMs, budget.takeRetry(nowMs)), signal)
     if (tally !== undefined) tally.of(backend).retries += 1
   }
-}
-
-interface GetRequest {
-  readonly bucket: string
-  readonly key: string
-  readonly options: GetOptions | undefined
-}
-
-async function* resumed(
-  backend: StorageBackend,
-  request: GetRequest,
-  first: ObjectReading,
-  tries: Tries,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  const { head, range } = first
-  let { body } = first
-  for (let at = range.start; ; ) {
-    try {
-      for await (const chunk of body) {
-        at += chunk.length
-        tries.progress()
-        yield chunk
-      }
-      if (at >= range.end || head.sizeUnknown === true) return
-      throw truncated(backend, request, at, range.end)
-    } catch (error) {
-      if (!isTransient(error) || !canGoOn(backend, head, at > range.start)) throw error
-      await tries.pause(error)
-      if (at === range.end) return
-      body = await tries
-        .send(() => reopened(backend, request, first, at))
-        .catch((refusal) => {
-          throw isUnsupported(refusal) ? error : refusal
-        })
-    }
-  }
-}
-
-function canGoOn({ capabilities }: StorageBackend, head: ObjectHead, begun: boolean): boolean {
-  if (!begun) return true
-  return capabilities.pin !== 'none' && head.etag !== '' && head.sizeUnknown !== true && head.acceptsRanges !== false
-}
-
-/** The rest of the body, of the version its beginning came from. @throws ObjectChangedError */
-async function reopened(
-  backend: StorageBackend,
-  { bucket, key, options }: GetRequest,
-  { head, range }: ObjectReading,
-  at: number,
-): Promise<AsyncIterable<Uint8Array>> {
-  const whole = options?.range === undefined && at === range.start
-  const pin = head.etag === '' || backend.capabilities.pin === 'none' ? undefined : head.etag
-  const rest = {
-    ...options,
-    ...(whole ? {} : { range: { start: at, end: range.end } }),
-    ifMatch: options?.ifMatch ?? pin,
-  }
-  const changed = (what: string, cause?: unknown) =>
-    new ObjectChangedError(what, { backend: backend.name, operation: 'get', bucket, key, cause })
-  const next = await backend.get(bucket, key, rest).catch((error) => {
-    throw isOutside(error) ? changed(`it no longer has the ${head.size} bytes it had`, error) : error
-  })
-  if (next.head.etag === head.etag && next.head.size === head.size && next.range.end === range.end) return next.body
-  throw changed(`its body was to go on at byte ${at} of ${head.size}, etag ${head.etag}: now ${next.head.etag}`)
 }
 
 async function* listed(
@@ -242,6 +199,15 @@ async function* listed(
   }
 }
 
+const never = (): boolean => false
+
+/** What the network said, where no answer came; else nothing. */
+function networkCode(error: unknown): string {
+  if (isAnswer(error) || !(error instanceof Error)) return ''
+  const { code = '' } = (error.cause ?? {}) as { readonly code?: unknown }
+  return typeof code === 'string' ? code : ''
+}
+
 function isConditional(options: PutOptions | undefined): boolean {
   return options?.ifAbsent === true || options?.ifMatch !== undefined
 }
@@ -249,9 +215,4 @@ function isConditional(options: PutOptions | undefined): boolean {
 /** The store was there to say it, whatever it said. */
 function isAnswer(error: unknown): boolean {
   return error instanceof StorageError && (error.code !== 'UNAVAILABLE' || error.status !== undefined)
-}
-
-function truncated({ name }: StorageBackend, { bucket, key }: GetRequest, at: number, end: number): StorageError {
-  const context = { backend: name, operation: 'get', bucket, key }
-  return new StorageError('BODY_TRUNCATED', `the body ended at byte ${at} of ${end}`, context)
 }

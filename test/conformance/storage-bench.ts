@@ -14,8 +14,6 @@ export interface StorageUnderTest {
 export interface StorageSuiteOptions {
   /** Titles of clauses that a known defect of the store behind the backend keeps from holding, and why. */
   readonly except?: Readonly<Record<string, string>>
-  /** Keys that the store refuses by its own rules, though it claims `anyKey`; that it does is tested. */
-  readonly unheld?: readonly string[]
 }
 
 export type Clause = (title: string, test: (context: { skip(note?: string): void }) => Promise<void>) => void
@@ -24,7 +22,6 @@ export interface StorageBench {
   readonly storage: StorageBackend
   readonly bucket: string
   readonly clause: Clause
-  readonly unheld: readonly string[]
   /** The key under the prefix of this test. */
   readonly at: (key: string) => string
   readonly put: (key: string, content?: string | Uint8Array) => Promise<ObjectHead>
@@ -53,7 +50,6 @@ export function storageBench(create: () => Promise<StorageUnderTest>, options: S
       return under.bucket
     },
     at,
-    unheld: options.unheld ?? [],
     clause(title, test) {
       const why = options.except?.[title]
       if (why === undefined) it(title, test)

@@ -138,6 +138,25 @@ export function testWrites(bench: StorageBench): void {
       await expect(stale).rejects.toMatchObject({ code: 'PRECONDITION_FAILED' })
       expect(await text('cond')).toBe('streamed')
     })
+
+    clause('of a stream longer than it says it takes is refused, and leaves what is there', async ({ skip }) => {
+      const { conditionalStreamBytes } = bench.storage.capabilities
+      if (!claimed() || conditionalStreamBytes === undefined) return skip('takes any')
+      const { etag } = await put('long')
+      const chunk = Buffer.alloc(4 * MIB)
+      const stream = async function* () {
+        for (let sent = 0; sent <= conditionalStreamBytes; sent += chunk.length) yield chunk
+      }
+      const refused = { code: 'UNSUPPORTED' }
+      await expect(bench.storage.put(bench.bucket, at('long'), stream(), { ifMatch: etag })).rejects.toMatchObject(
+        refused,
+      )
+      await expect(bench.storage.put(bench.bucket, at('fresh'), stream(), { ifAbsent: true })).rejects.toMatchObject(
+        refused,
+      )
+      expect(await text('long')).toBe(CONTENT)
+      expect(await list('')).toEqual(['long'])
+    })
   })
 }
 

@@ -7,8 +7,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { collectBytes } from '../../src/core/bytes.ts'
 import type { StorageBackend } from '../../src/storage/backend.ts'
 import { createGcsBackend } from '../../src/storage/gcs.ts'
+import { withRetry } from '../../src/storage/with-retry.ts'
 import { MIB, noise, pieces } from '../conformance/storage-bench.ts'
-import { type GcsStub, startGcsStub } from '../support/gcs-stub.ts'
+import { type GcsStub, type NotedRequest, startGcsStub } from '../support/gcs-stub.ts'
+import { manualClock } from '../support/manual-retry.ts'
 import { type RecordingServer, startRecordingServer } from '../support/recording-server.ts'
 
 let stub: GcsStub
@@ -110,6 +112,19 @@ describe('long uploads', () => {
     expect(await upload()).toMatchObject({ size: content.length, etag: '9' })
     expect(content.equals(Buffer.concat(kept))).toBe(true)
     expect(cut).toBe(6)
+  })
+
+  it('go on with what the store has where an answer was lost, also the last', async () => {
+    const patient = withRetry(storage, { policy: { attempts: 3, baseMs: 1, maxMs: 1 }, clock: manualClock() })
+    const isPiece = ({ url, method, headers }: NotedRequest) =>
+      url.pathname === '/session' && method === 'PUT' && !`${headers['content-range']}`.startsWith('bytes */')
+    stub.loses = isPiece
+    const sent = await sentBy(() => patient.put('b', 'long', pieces(content, 700_000)))
+    stub.loses = undefined
+    // each piece is sent once, and asked for once
+    expect(sent.filter(isPiece)).toHaveLength(3)
+    expect(sent.filter(({ headers }) => `${headers['content-range']}`.startsWith('bytes */'))).toHaveLength(3)
+    expect(content.equals(await stored())).toBe(true)
   })
 
   it.each([

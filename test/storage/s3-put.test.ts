@@ -1,6 +1,7 @@
 /** The order of a put's requests, with a store that answers when it is told to. */
 import { describe, expect, it } from 'vitest'
-import { StorageError } from '../../src/core/errors.ts'
+import { NotFoundError, StorageError } from '../../src/core/errors.ts'
+import type { Patiently } from '../../src/storage/backend.ts'
 import { PART_BYTES, partsOf } from '../../src/storage/parts.ts'
 import { type PutRequests, putS3Object } from '../../src/storage/s3-put.ts'
 
@@ -112,6 +113,72 @@ describe('a put to S3', () => {
     if (what.includes('abandoning')) requests.abandon = () => Promise.reject(new Error('this too'))
     await expect(putS3Object(requests, body, {})).rejects.toBe(failure)
     if (!what.includes('abandoning')) expect(calls.at(-1)).toBe('abandon id')
+  })
+
+  /** Sends so often at most. */
+  const tries = (most: number): { patiently: Patiently; signals: (AbortSignal | undefined)[] } => {
+    const signals: (AbortSignal | undefined)[] = []
+    const patiently: Patiently = async (send, signal) => {
+      signals.push(signal)
+      for (let tried = 1; ; tried++) {
+        try {
+          return await send()
+        } catch (error) {
+          if (tried === most) throw error
+        }
+      }
+    }
+    return { patiently, signals }
+  }
+
+  it('sends a part that failed again, by itself', async () => {
+    const sent: number[] = []
+    const { requests, calls } = recorder({
+      async putPart(_, number) {
+        sent.push(number)
+        if (number === 2 && sent.filter((each) => each === 2).length < 3) throw failure
+        return `etag ${number}`
+      },
+    })
+    await putS3Object(requests, times(4, part), tries(3))
+    expect(sent.toSorted()).toEqual([1, 2, 2, 2, 3, 4])
+    expect(calls).toEqual(['begin', 'join id etag 1,etag 2,etag 3,etag 4'])
+  })
+
+  it('gives the other parts up when one failed for good', async () => {
+    const untilAborted = (signal: AbortSignal | undefined) =>
+      new Promise<string>((_, reject) => {
+        if (signal?.aborted) reject(signal.reason)
+        signal?.addEventListener('abort', () => reject(signal.reason), { once: true })
+      })
+    const { requests, calls } = recorder({
+      putPart: (_, number, __, signal) => (number === 1 ? Promise.reject(failure) : untilAborted(signal)),
+    })
+    const { patiently, signals } = tries(2)
+    await expect(putS3Object(requests, times(4, part), { patiently })).rejects.toBe(failure)
+    expect(signals.at(-1)?.aborted).toBe(true)
+    expect(calls.at(-1)).toBe('abandon id')
+  })
+
+  const gone = new NotFoundError('NoSuchUpload', context)
+  it.each([
+    { what: 'is there, of so many parts', size: 3 * PART_BYTES, etag: '"x-3"', made: true },
+    { what: 'is another', size: 3 * PART_BYTES, etag: '"x-4"', made: false },
+    { what: 'is of another size', size: 3 * PART_BYTES + 1, etag: '"x-3"', made: false },
+  ])('takes the object for joined where the answer was lost and it $what: $made', async ({ size, etag, made }) => {
+    let joins = 0
+    const { requests } = recorder({
+      join: () => Promise.reject(joins++ === 0 ? failure : gone),
+      head: async () => ({ key: 'k', size, etag }),
+    })
+    const putting = putS3Object(requests, times(3, part), tries(2))
+    if (made) expect(await putting).toMatchObject({ etag })
+    else await expect(putting).rejects.toBe(failure)
+  })
+
+  it('does not look for an object whose upload was gone before', async () => {
+    const { requests } = recorder({ join: () => Promise.reject(gone), head: () => Promise.reject(new Error('asked')) })
+    await expect(putS3Object(requests, times(3, part), {})).rejects.toBe(gone)
   })
 
   it('collects a stream for a condition, up to 64 MiB, into one request', async () => {

@@ -1,60 +1,20 @@
 /** What the S3 backend sends, where no server here would show it: recorded by a loopback server. */
 import { createHash } from 'node:crypto'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { inspect } from 'node:util'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { StorageBackend } from '../../src/storage/backend.ts'
-import { createS3Backend } from '../../src/storage/s3.ts'
+import { describe, expect, it, vi } from 'vitest'
+import type { GetOptions, StorageBackend } from '../../src/storage/backend.ts'
 import { openS3Clients, type S3Config } from '../../src/storage/s3-client.ts'
-import {
-  type Recorded,
-  type RecordedAnswer,
-  type RecordingServer,
-  startRecordingServer,
-} from '../support/recording-server.ts'
+import { KEYS, OBJECT, recordedS3, scopeOf } from '../support/recorded-s3.ts'
+import type { Recorded, RecordedAnswer } from '../support/recording-server.ts'
 
-const KEYS = { accessKeyId: 'AKIA1', secretAccessKey: 'hidden' }
-const OBJECT = { status: 200, headers: { etag: '"e"' }, body: 'data' }
-let server: RecordingServer
-let folder: string
-const opened: StorageBackend[] = []
-
-beforeAll(async () => {
-  server = await startRecordingServer()
-  folder = mkdtempSync(join(tmpdir(), 'quern-s3-'))
-})
-beforeEach(() => {
-  // the machine's own settings are not to be seen
-  for (const name of Object.keys(process.env)) if (name.startsWith('AWS_')) vi.stubEnv(name, undefined)
-  vi.stubEnv('AWS_CONFIG_FILE', join(folder, 'config'))
-  vi.stubEnv('AWS_SHARED_CREDENTIALS_FILE', join(folder, 'credentials'))
-  vi.stubEnv('AWS_EC2_METADATA_DISABLED', 'true')
-  server.requests.length = 0
-  server.answer = () => OBJECT
-})
-afterEach(async () => {
-  vi.unstubAllEnvs()
-  for (const each of opened.splice(0)) await each.close()
-})
-afterAll(async () => {
-  await server.close()
-  rmSync(folder, { recursive: true })
-})
-
-async function open(config: S3Config = {}): Promise<StorageBackend> {
-  const backend = await createS3Backend({ endpoint: server.endpoint, ...KEYS, region: 'us-east-1', ...config })
-  opened.push(backend)
-  return backend
-}
+const s3 = recordedS3()
+const { open } = s3
 
 const xml = (body: string): string => `<?xml version="1.0"?>${body}`
-const scopeOf = ({ headers }: Recorded) => /Credential=([^,]+)/.exec(headers.authorization ?? '')?.[1]?.split('/') ?? []
 
 /** Answers as a bucket in `region` does to whoever signs for another. */
 function livesIn(region: string, elsewhere: (request: Recorded) => RecordedAnswer) {
-  server.answer = (request) => (scopeOf(request)[2] === region ? OBJECT : elsewhere(request))
+  s3.server.answer = (request) => (scopeOf(request)[2] === region ? OBJECT : elsewhere(request))
 }
 
 describe('a bucket of another region', () => {
@@ -76,41 +36,44 @@ describe('a bucket of another region', () => {
     expect((await backend.get('b', 'k')).head).toMatchObject({ etag: '"e"' })
     await backend.put('b', 'k', Buffer.from('x'))
     await backend.head('b', 'k')
-    expect(server.requests.map((request) => scopeOf(request)[2])).toEqual(['us-east-1', ...Array(3).fill('eu-west-3')])
-    expect(new Set(server.requests.map((request) => scopeOf(request)[0]))).toEqual(new Set(['AKIA1']))
-    expect(server.requests.slice(2).map(({ body }) => body.toString())).toEqual(['x', ''])
+    expect(s3.server.requests.map((request) => scopeOf(request)[2])).toEqual([
+      'us-east-1',
+      ...Array(3).fill('eu-west-3'),
+    ])
+    expect(new Set(s3.server.requests.map((request) => scopeOf(request)[0]))).toEqual(new Set(['AKIA1']))
+    expect(s3.server.requests.slice(2).map(({ body }) => body.toString())).toEqual(['x', ''])
   })
 
   it('is each one for itself', async () => {
     const backend = await open()
-    server.answer = ({ url, headers }) => {
+    s3.server.answer = ({ url, headers }) => {
       const home = url.startsWith('/far/') ? 'eu-west-3' : 'us-east-1'
       const asked = /Credential=[^/]+\/\d+\/([^/]+)/.exec(headers.authorization ?? '')?.[1]
       return asked === home ? OBJECT : { status: 301, headers: { 'x-amz-bucket-region': home } }
     }
     for (const bucket of ['far', 'near', 'far', 'near']) await backend.head(bucket, 'k')
-    expect(server.requests).toHaveLength(5)
+    expect(s3.server.requests).toHaveLength(5)
   })
 
   it('that is nowhere ends after one more try, and other refusals are not taken for it', async () => {
     const backend = await open()
-    server.answer = (request) => ({ status: 301, headers: { 'x-amz-bucket-region': `not-${scopeOf(request)[2]}` } })
+    s3.server.answer = (request) => ({ status: 301, headers: { 'x-amz-bucket-region': `not-${scopeOf(request)[2]}` } })
     await expect(backend.head('b', 'k')).rejects.toMatchObject({ status: 301 })
-    expect(server.requests).toHaveLength(2)
+    expect(s3.server.requests).toHaveLength(2)
     // one that tells where it was asked already
-    server.answer = () => ({ status: 400, headers: told })
+    s3.server.answer = () => ({ status: 400, headers: told })
     await expect(backend.head('d', 'k')).rejects.toMatchObject({ status: 400 })
     await expect(backend.head('d', 'k')).rejects.toMatchObject({ status: 400 })
-    expect(server.requests).toHaveLength(2 + 2 + 1)
-    server.answer = () => ({ status: 403, headers: told })
+    expect(s3.server.requests).toHaveLength(2 + 2 + 1)
+    s3.server.answer = () => ({ status: 403, headers: told })
     await expect(backend.head('c', 'k')).rejects.toMatchObject({ code: 'PERMISSION_DENIED' })
-    expect(server.requests).toHaveLength(6)
+    expect(s3.server.requests).toHaveLength(6)
   })
 })
 
 /** Every request that the contract makes of an object. */
 async function everyRequest(backend: StorageBackend): Promise<void> {
-  server.answer = ({ method, url }) => {
+  s3.server.answer = ({ method, url }) => {
     if (url.includes('uploads')) return { status: 200, body: xml('<R><UploadId>u1</UploadId></R>') }
     if (method === 'POST' && url.includes('delete')) return { status: 200, body: xml('<DeleteResult/>') }
     if (method === 'POST') return { status: 200, body: xml('<R><ETag>"joined"</ETag></R>') }
@@ -131,13 +94,96 @@ const nameOf = ({ method, url }: Recorded) =>
     .replace(/=[^&]*/g, '')
     .replace(/[?&]$/, '')}`
 
+describe('reads', () => {
+  const read = async (backend: StorageBackend, key: string, options: GetOptions = {}) => {
+    const { head, body } = await backend.get('b', key, options)
+    for await (const _ of body);
+    return head
+  }
+  const byUs = ({ headers }: Recorded) => headers['user-agent'] === 'quern'
+
+  it.each([
+    { sessionToken: 'short' },
+    { requesterPays: true },
+    { sseCustomerKey: Buffer.alloc(32, 'k').toString('base64') },
+  ])('after the first go over our own sockets, with %j and all else as the SDK sends it', async (config) => {
+    const backend = await open(config)
+    s3.server.answer = ({ headers }) => ({
+      ...OBJECT,
+      ...(headers.range === undefined ? {} : { status: 206, headers: { etag: '"e"', 'content-range': 'bytes 0-3/9' } }),
+    })
+    const range = { start: 0, end: 4 }
+    const heads = []
+    for (let i = 0; i < 2; i++) heads.push(await read(backend, "a b/+'(é)//../~", { range, ifMatch: '"e"' }))
+    expect(heads[1]).toEqual(heads[0])
+    const [first, second] = s3.server.requests as [Recorded, Recorded]
+    expect([byUs(first), byUs(second)]).toEqual([false, true])
+    expect(second.url).toBe(first.url)
+    const own = ({ headers }: Recorded) =>
+      Object.fromEntries(
+        Object.entries(headers).filter(([name]) => /^(host|range|if-match|x-amz-(?!date|user-agent).*)$/.test(name)),
+      )
+    expect(own(second)).toEqual(own(first))
+    expect(scopeOf(second)).toEqual(scopeOf(first))
+  })
+
+  it('are asked of the SDK again where an answer may be about the address or the keys', async () => {
+    const backend = await open()
+    await read(backend, 'k')
+    for (const status of [301, 307, 400, 403]) {
+      s3.server.requests.length = 0
+      s3.server.answer = (request) => (byUs(request) ? { status } : OBJECT)
+      await read(backend, 'k')
+      expect(s3.server.requests.map(byUs)).toEqual([true, false])
+    }
+    s3.server.answer = () => OBJECT
+    s3.server.requests.length = 0
+    await read(backend, 'k')
+    expect(s3.server.requests.map(byUs)).toEqual([true])
+    // until the SDK gets an answer again, nothing is known of where the bucket is
+    s3.server.answer = () => ({ status: 403 })
+    s3.server.requests.length = 0
+    for (let i = 0; i < 2; i++) await expect(read(backend, 'k')).rejects.toMatchObject({ code: 'PERMISSION_DENIED' })
+    expect(s3.server.requests.map(byUs)).toEqual([true, false, false])
+  })
+
+  it.each([
+    [404, 'NoSuchKey', 'NOT_FOUND'],
+    [412, 'PreconditionFailed', 'OBJECT_CHANGED'],
+    [416, 'InvalidRange', 'RANGE_INVALID'],
+    [503, 'SlowDown', 'THROTTLED'],
+    [500, 'InternalError', 'UNAVAILABLE'],
+  ])('that are answered %i %s fail alike by both', async (status, name, code) => {
+    const backend = await open()
+    const refused = async () => backend.get('b', 'k', { ifMatch: '"e"' }).catch((error: unknown) => error)
+    s3.server.answer = () => ({
+      status,
+      headers: { 'retry-after': '7' },
+      body: xml(`<Error><Code>${name}</Code><Message>m</Message></Error>`),
+    })
+    const bySdk = await refused()
+    s3.server.answer = () => OBJECT
+    await read(backend, 'k')
+    s3.server.answer = () => ({
+      status,
+      headers: { 'retry-after': '7' },
+      body: xml(`<Error><Code>${name}</Code><Message>m</Message></Error>`),
+    })
+    s3.server.requests.length = 0
+    const direct = await refused()
+    expect(s3.server.requests.map(byUs)).toEqual([true])
+    for (const error of [bySdk, direct]) expect(error).toMatchObject({ code, status, retryAfterMs: 7_000 })
+    expect((direct as Error).message).toBe((bySdk as Error).message)
+  })
+})
+
 describe('a bucket that is there already', () => {
   it('is made when it is ours, and only then', async () => {
     const backend = await open()
     const refuse = (code: string) => () => ({ status: 409, body: xml(`<Error><Code>${code}</Code></Error>`) })
-    server.answer = refuse('BucketAlreadyOwnedByYou')
+    s3.server.answer = refuse('BucketAlreadyOwnedByYou')
     await backend.createBucket('bucket')
-    server.answer = refuse('BucketAlreadyExists')
+    s3.server.answer = refuse('BucketAlreadyExists')
     await expect(backend.createBucket('bucket')).rejects.toMatchObject({ code: 'STORAGE', status: 409 })
   })
 })
@@ -145,20 +191,20 @@ describe('a bucket that is there already', () => {
 describe('requester pays', () => {
   it('is said in every request', async () => {
     await everyRequest(await open({ requesterPays: true }))
-    expect(server.requests.length).toBeGreaterThan(8)
-    for (const request of server.requests) {
+    expect(s3.server.requests.length).toBeGreaterThan(8)
+    for (const request of s3.server.requests) {
       expect(request.headers['x-amz-request-payer'], nameOf(request)).toBe('requester')
     }
   })
 
   it('is said in none otherwise', async () => {
     await everyRequest(await open())
-    expect(server.requests.filter(({ headers }) => 'x-amz-request-payer' in headers)).toEqual([])
+    expect(s3.server.requests.filter(({ headers }) => 'x-amz-request-payer' in headers)).toEqual([])
   })
 })
 
 describe('encryption by the server', () => {
-  const withHeader = (name: string) => server.requests.filter(({ headers }) => name in headers).map(nameOf)
+  const withHeader = (name: string) => s3.server.requests.filter(({ headers }) => name in headers).map(nameOf)
 
   it('goes with what makes an object, and its key with it', async () => {
     await everyRequest(await open({ sse: 'aws:kms', sseKmsKeyId: 'key-1' }))
@@ -180,7 +226,7 @@ describe('encryption by the server', () => {
       'POST /b/k?uploadId',
     ]
     expect(new Set(withHeader('x-amz-server-side-encryption-customer-key'))).toEqual(new Set(bytes))
-    const [first] = server.requests
+    const [first] = s3.server.requests
     expect(first?.headers).toMatchObject({
       'x-amz-server-side-encryption-customer-algorithm': 'AES256',
       'x-amz-server-side-encryption-customer-key': sseCustomerKey,
@@ -188,7 +234,7 @@ describe('encryption by the server', () => {
         .update(Buffer.from(sseCustomerKey, 'base64'))
         .digest('base64'),
     })
-    server.answer = () => ({ status: 400, body: xml('<Error><Code>InvalidRequest</Code></Error>') })
+    s3.server.answer = () => ({ status: 400, body: xml('<Error><Code>InvalidRequest</Code></Error>') })
     const error = await backend.head('b', 'k').catch((reason: unknown) => reason)
     expect(inspect([error, backend], { depth: 20, showHidden: true })).not.toContain(sseCustomerKey)
   })
@@ -210,9 +256,9 @@ describe('encryption by the server', () => {
 describe('compatible stores', () => {
   it('get a Content-MD5 where keys are deleted, and no checksum that S3 does not demand', async () => {
     await everyRequest(await open())
-    const deletion = server.requests.find(({ url }) => url.includes('delete')) as Recorded
+    const deletion = s3.server.requests.find(({ url }) => url.includes('delete')) as Recorded
     expect(deletion.headers['content-md5']).toBe(createHash('md5').update(deletion.body).digest('base64'))
-    const puts = server.requests.filter(({ method }) => method === 'PUT')
+    const puts = s3.server.requests.filter(({ method }) => method === 'PUT')
     expect(puts.length).toBeGreaterThan(1)
     for (const { headers } of puts) {
       const extra = Object.keys(headers).filter((name) => /checksum|trailer|content-encoding/.test(name))
@@ -221,11 +267,11 @@ describe('compatible stores', () => {
   })
 
   it('have their bucket in the path, also where the environment names them', async () => {
-    vi.stubEnv('AWS_ENDPOINT_URL_S3', server.endpoint.replace('127.0.0.1', 'localhost'))
+    vi.stubEnv('AWS_ENDPOINT_URL_S3', s3.server.endpoint.replace('127.0.0.1', 'localhost'))
     for (const config of [{}, { endpoint: undefined }]) {
       // a name that could stand in the host
       await (await open(config)).head('bucket', 'k')
-      expect(server.requests.at(-1)?.url).toMatch(/^\/bucket\/k/)
+      expect(s3.server.requests.at(-1)?.url).toMatch(/^\/bucket\/k/)
     }
     vi.stubEnv('AWS_IGNORE_CONFIGURED_ENDPOINT_URLS', 'true')
     expect((await openS3Clients(KEYS)).isCompatible).toBe(false)
@@ -245,75 +291,5 @@ describe('compatible stores', () => {
     ])
     expect(asked).toEqual(['WHEN_SUPPORTED', false, 'us-east-1'])
     aws.close()
-  })
-})
-
-describe('credentials that are not given', () => {
-  const chain = { accessKeyId: undefined, secretAccessKey: undefined, region: undefined }
-  const signer = async (config: S3Config = chain) => {
-    await (await open({ ...chain, ...config })).head('b', 'k')
-    const request = server.requests.at(-1) as Recorded
-    return { key: scopeOf(request)[0], region: scopeOf(request)[2], token: request.headers['x-amz-security-token'] }
-  }
-
-  it('are those of the environment, with their region', async () => {
-    vi.stubEnv('AWS_ACCESS_KEY_ID', 'AKIAENV')
-    vi.stubEnv('AWS_SECRET_ACCESS_KEY', 's')
-    vi.stubEnv('AWS_SESSION_TOKEN', 'token')
-    expect(await signer()).toEqual({ key: 'AKIAENV', region: 'us-east-1', token: 'token' })
-    vi.stubEnv('AWS_REGION', 'eu-central-1')
-    expect(await signer()).toMatchObject({ region: 'eu-central-1' })
-    expect(await signer({ region: 'sa-east-1' })).toMatchObject({ region: 'sa-east-1' })
-  })
-
-  it('are those of a profile', async () => {
-    // files are read once in a process, by their names
-    vi.stubEnv('AWS_CONFIG_FILE', join(folder, 'profiles'))
-    vi.stubEnv('AWS_SHARED_CREDENTIALS_FILE', join(folder, 'keys'))
-    writeFileSync(join(folder, 'profiles'), '[profile work]\nregion = eu-north-1\n')
-    writeFileSync(join(folder, 'keys'), '[work]\naws_access_key_id = AKIAWORK\naws_secret_access_key = s\n')
-    expect(await signer({ profile: 'work' })).toMatchObject({ key: 'AKIAWORK', region: 'eu-north-1' })
-    vi.stubEnv('AWS_PROFILE', 'work')
-    expect(await signer()).toMatchObject({ key: 'AKIAWORK', region: 'eu-north-1' })
-  })
-
-  it("are a container's", async () => {
-    const metadata = await startRecordingServer()
-    const Expiration = new Date(Date.now() + 3_600_000).toISOString()
-    const body = JSON.stringify({ AccessKeyId: 'AKIABOX', SecretAccessKey: 's', Token: 'boxed', Expiration })
-    metadata.answer = () => ({ status: 200, headers: { 'content-type': 'application/json' }, body })
-    vi.stubEnv('AWS_CONTAINER_CREDENTIALS_FULL_URI', `${metadata.endpoint}/credentials`)
-    expect(await signer()).toMatchObject({ key: 'AKIABOX', token: 'boxed' })
-    await metadata.close()
-  })
-
-  it("are a role's, by web identity", async () => {
-    const sts = await startRecordingServer()
-    const expiration = new Date(Date.now() + 3_600_000).toISOString()
-    const role = `<AccessKeyId>AKIAROLE</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>role</SessionToken>`
-    const credentials = `<Credentials>${role}<Expiration>${expiration}</Expiration></Credentials>`
-    const result = `<AssumeRoleWithWebIdentityResult>${credentials}</AssumeRoleWithWebIdentityResult>`
-    const body = `<AssumeRoleWithWebIdentityResponse xmlns="x">${result}</AssumeRoleWithWebIdentityResponse>`
-    sts.answer = () => ({ status: 200, headers: { 'content-type': 'text/xml' }, body })
-    writeFileSync(join(folder, 'token'), 'the token')
-    vi.stubEnv('AWS_WEB_IDENTITY_TOKEN_FILE', join(folder, 'token'))
-    vi.stubEnv('AWS_ROLE_ARN', 'arn:aws:iam::1:role/r')
-    vi.stubEnv('AWS_ENDPOINT_URL_STS', sts.endpoint)
-    vi.stubEnv('AWS_REGION', 'eu-central-1')
-    expect(await signer()).toMatchObject({ key: 'AKIAROLE', token: 'role' })
-    expect(sts.requests.map(({ body: sent }) => new URLSearchParams(sent.toString()).get('WebIdentityToken'))).toEqual([
-      'the token',
-    ])
-    await sts.close()
-  })
-
-  it('are missed by name', async () => {
-    const backend = await open({ ...chain, region: 'us-east-1' })
-    await expect(backend.head('b', 'k')).rejects.toMatchObject({ code: 'PERMISSION_DENIED' })
-    expect(server.requests).toEqual([])
-  })
-
-  it('a given session token goes with its keys', async () => {
-    expect(await signer({ ...KEYS, sessionToken: 'short' })).toMatchObject({ key: 'AKIA1', token: 'short' })
   })
 })

@@ -1,6 +1,5 @@
 /** The limit: the contract, the rule, and what it makes of a store that refuses what is above its rate. */
 import { describe, expect, it } from 'vitest'
-import { StorageError } from '../../src/core/errors.ts'
 import { RateControl } from '../../src/core/rate-control.ts'
 import type { StorageBackend } from '../../src/storage/backend.ts'
 import { layered } from '../../src/storage/layer.ts'
@@ -9,43 +8,10 @@ import { seededDraw } from '../../src/storage/seeded-draw.ts'
 import { withLimit } from '../../src/storage/with-limit.ts'
 import { withRetry } from '../../src/storage/with-retry.ts'
 import { testStorageLayer } from '../support/layered-store.ts'
+import { settledShares, slowDown, throttlingStore } from '../support/throttling-store.ts'
 import { VirtualClock } from '../support/virtual-clock.ts'
 
 testStorageLayer('withLimit', withLimit)
-
-const slowDown = (retryAfterMs?: number) =>
-  new StorageError('THROTTLED', 'SlowDown', {
-    backend: 'memory',
-    operation: 'head',
-    status: 503,
-    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-  })
-
-interface Answered {
-  readonly atMs: number
-  readonly ok: boolean
-}
-
-/** A store that takes `perSecond` heads and answers after 20 to 60 ms. */
-function throttlingStore(perSecond: number, clock: VirtualClock): { store: StorageBackend; answers: Answered[] } {
-  const answers: Answered[] = []
-  const most = perSecond * 0.1 + 1
-  let tokens = most
-  let at = 0
-  const head: StorageBackend['head'] = async (_bucket, key) => {
-    const latencyMs = 20 + seededDraw(1, `${answers.length}`) * 40
-    await clock.sleep(latencyMs / 2)
-    tokens = Math.min(most, tokens + ((clock.nowMs() - at) * perSecond) / 1_000)
-    at = clock.nowMs()
-    const ok = tokens >= 1
-    if (ok) tokens -= 1
-    answers.push({ atMs: at, ok })
-    await clock.sleep(latencyMs / 2)
-    if (!ok) throw slowDown()
-    return { key, size: 0, etag: 'e' }
-  }
-  return { store: layered(new MemoryBackend(), { head }), answers }
-}
 
 describe('workers that share a store of limited rate', () => {
   it.each([
@@ -69,10 +35,9 @@ describe('workers that share a store of limited rate', () => {
       await Promise.all(Array.from({ length: lanes }, lane))
     }
     await clock.run(Promise.all(Array.from({ length: workers }, (_, worker) => work(worker))))
-    const settled = answers.filter(({ atMs }) => atMs > settledMs && atMs < endMs)
-    const accepted = settled.filter(({ ok }) => ok).length
-    expect(accepted / ((endMs - settledMs) / 1_000) / perSecond).toBeGreaterThanOrEqual(0.85)
-    expect(1 - accepted / settled.length).toBeLessThanOrEqual(0.1)
+    const { accepted, refused } = settledShares(answers, perSecond, { fromMs: settledMs, toMs: endMs })
+    expect(accepted).toBeGreaterThanOrEqual(0.85)
+    expect(refused).toBeLessThanOrEqual(0.1)
   })
 
   it('are not held back where nothing is refused', async () => {

@@ -29,7 +29,12 @@ export async function startRecordingServer(): Promise<RecordingServer> {
   const recording = { answer: (_: Recorded): RecordedAnswer => ({ status: 200 }) }
   const server = http.createServer(async (incoming, response) => {
     const chunks: Buffer[] = []
-    for await (const chunk of incoming) chunks.push(chunk as Buffer)
+    try {
+      for await (const chunk of incoming) chunks.push(chunk as Buffer)
+    } catch {
+      // a client that goes away in the middle of its request is not answered
+      return
+    }
     const { method = '', url = '', headers } = incoming
     const request = { method, url, headers, body: Buffer.concat(chunks) }
     requests.push(request)
