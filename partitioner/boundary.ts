@@ -30,7 +30,7 @@ export function canOverlap(delimiter: Uint8Array): boolean {
 /** Finds R(cut) in bytes that are fed in order, however they are chunked, holding at most a delimiter of them. */
 export class BoundaryScanner {
   readonly #delimiter: Buffer
-  readonly #cut: number
+  #cut: number
   /** No match that starts before this counts. */
   #next: number
   /** The last bytes fed, one fewer than a delimiter has: a match may have begun in them. */
@@ -52,6 +52,11 @@ export class BoundaryScanner {
     const found = this.#acrossSeam(chunk, offset) ?? this.#within(chunk, offset)
     if (found === undefined && end > this.#next - this.#delimiter.length) this.#keepTail(chunk)
     return found
+  }
+
+  /** Looks for another cut from now on, which lies past all matches that were fed. */
+  moveCut(cut: number): void {
+    this.#cut = cut
   }
 
   #acrossSeam(chunk: Buffer, offset: number): number | undefined {

@@ -5,6 +5,7 @@
  *
  * A partition in whose range no record begins says that both its edges are one boundary, wherever that is.
  */
+import type { ByteRange } from '../src/core/bytes.ts'
 import type { CloudObject } from '../src/core/cloud-object.ts'
 import { CoverageError } from '../src/core/errors.ts'
 import type { Pin } from '../src/storage/backend.ts'
@@ -15,13 +16,15 @@ import type { Partition, Plan } from './plan.ts'
 export type PartitionOutcome =
   | { readonly state: 'committed'; readonly report: ReadReport }
   | { readonly state: 'failed'; readonly error: string }
+  /** It owns one record, `range`, which was set aside because the function fails on it. */
+  | { readonly state: 'quarantined'; readonly error: string; readonly range: ByteRange }
 
 export interface CertifiedSpan {
   /** Partition within the object. */
   readonly index: number
   readonly start: number
   readonly end: number
-  readonly state: 'delivered' | 'unread' | 'failed'
+  readonly state: 'delivered' | 'unread' | 'failed' | 'quarantined'
 }
 
 export interface CertifiedObject {
@@ -45,13 +48,17 @@ export interface Certificate {
   readonly objects: readonly CertifiedObject[]
   /** Spans that no function read, as `url [start, end)`. */
   readonly unread: readonly { readonly url: string; readonly start: number; readonly end: number }[]
-  readonly failed: readonly {
-    readonly url: string
-    readonly index: number
-    readonly start: number
-    readonly end: number
-    readonly error: string
-  }[]
+  readonly failed: readonly FailedSpan[]
+  /** Records on which the function fails, set aside one by one (`onFailure: "bisect"`). */
+  readonly quarantined: readonly FailedSpan[]
+}
+
+export interface FailedSpan {
+  readonly url: string
+  readonly index: number
+  readonly start: number
+  readonly end: number
+  readonly error: string
 }
 
 /**
@@ -60,7 +67,7 @@ export interface Certificate {
  * @throws CoverageError when edges disagree, or delivered bytes do not lie between them; it names object and offsets
  */
 export function certify(
-  plan: Plan,
+  plan: Pick<Plan, 'partitions'>,
   outcomes: readonly PartitionOutcome[],
   pinOf: (object: CloudObject) => Pin,
 ): Certificate {
@@ -70,7 +77,8 @@ export function certify(
   }
   const objects: CertifiedObject[] = []
   const unread: { url: string; start: number; end: number }[] = []
-  const failed: { url: string; index: number; start: number; end: number; error: string }[] = []
+  const failed: FailedSpan[] = []
+  const quarantined: FailedSpan[] = []
   for (let first = 0; first < partitions.length; ) {
     const { object, count, uncut } = partitions[first] as Partition
     const own = outcomes.slice(first, first + count)
@@ -83,11 +91,14 @@ export function certify(
     for (const { index, start, end, state } of certified.spans) {
       const outcome = own[index] as PartitionOutcome
       if (state === 'unread') unread.push({ url: object.url, start, end })
-      if (outcome.state === 'failed') failed.push({ url: object.url, index, start, end, error: outcome.error })
+      if (outcome.state === 'committed') continue
+      const list = outcome.state === 'failed' ? failed : quarantined
+      list.push({ url: object.url, index, start, end, error: outcome.error })
     }
     first += count
   }
-  return { complete: unread.length === 0 && failed.length === 0, objects, unread, failed }
+  const complete = unread.length + failed.length + quarantined.length === 0
+  return { complete, objects, unread, failed, quarantined }
 }
 
 /** An object whose size is where its one GET ended. */
@@ -115,9 +126,9 @@ function certifyObject(
   for (const [index, outcome] of outcomes.entries()) {
     const { range } = partitions[index] as Partition
     const edge = known[index + 1]
-    if (outcome.state === 'failed') {
+    if (outcome.state !== 'committed') {
       const end = edge ?? Math.max(at, range.end)
-      spans.push({ index, start: at, end, state: 'failed' })
+      spans.push({ index, start: at, end, state: outcome.state })
       at = end
       continue
     }
@@ -159,8 +170,8 @@ function agreedEdges(
   claim(partitions.length, object.size, 'the object')
   for (const [index, outcome] of outcomes.entries()) {
     if (outcome.state === 'failed') continue
-    const { start, end, empty } = outcome.report
-    checkRange(object, index, (partitions[index] as Partition).range, outcome.report)
+    const { start, end, empty }: Partial<ReadReport> = outcome.state === 'quarantined' ? outcome.range : outcome.report
+    checkRange(object, index, (partitions[index] as Partition).range, { start, end, empty })
     claim(index, start, `partition ${index}`)
     claim(index + 1, end, `partition ${index}`)
     if (empty === true) claim(index + 1, edges[index], `partition ${index}`)
@@ -175,7 +186,13 @@ function agreedEdges(
   return edges
 }
 
-function checkRange(object: CloudObject, index: number, range: Partition['range'], report: ReadReport): void {
+interface Edges {
+  readonly start: number | undefined
+  readonly end: number | undefined
+  readonly empty: boolean | undefined
+}
+
+function checkRange(object: CloudObject, index: number, range: Partition['range'], report: Edges): void {
   const { start, end, empty } = report
   const outside =
     (start !== undefined && start < range.start) ||
@@ -225,7 +242,7 @@ function deliveredEnd(
 function recordCount(outcomes: readonly PartitionOutcome[]): number | undefined {
   let sum = 0
   for (const outcome of outcomes) {
-    if (outcome.state === 'failed') return undefined
+    if (outcome.state !== 'committed') return undefined
     if (outcome.report.records === undefined && outcome.report.empty !== true) return undefined
     sum += outcome.report.records ?? 0
   }

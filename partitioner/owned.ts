@@ -6,6 +6,7 @@ import type { ByteRange } from '../src/core/bytes.ts'
 import { ObjectChangedError } from '../src/core/errors.ts'
 import { BoundaryScanner, canOverlap, scanStart } from './boundary.ts'
 import { type EdgeSource, phaseBefore } from './edges.ts'
+import type { NominalEnd } from './nominal-end.ts'
 import type { Partition } from './plan.ts'
 import { rangedBytes } from './ranged.ts'
 import { uncutBytes } from './uncut.ts'
@@ -24,6 +25,8 @@ export interface OwnedRead {
   readonly delimiter: Buffer | null
   /** Edges somebody resolved before. */
   readonly edges: Partial<ByteRange>
+  /** Set where the nominal end may move while it is read. */
+  readonly movable?: NominalEnd | undefined
   readonly source: EdgeSource
 }
 
@@ -35,9 +38,15 @@ export async function* ownedChunks(
 ): AsyncGenerator<Buffer, void, undefined> {
   const { object, range, uncut } = read.partition
   if (uncut !== undefined) return yield* wholeChunks(read, uncut === 'no length', found)
+  const { movable } = read
   const start = read.delimiter === null || range.start === 0 ? range.start : read.edges.start
   const end = read.delimiter === null || range.end === object.size ? range.end : read.edges.end
-  if (start !== undefined && settleStart(found, start, range)) return
+  if (start !== undefined && settleStart(found, start, currentRange(range, movable))) return
+  if (movable !== undefined) {
+    if (start !== undefined) movable.pass(start)
+    if (read.delimiter === null) return yield* exactChunks(read, movable, found, reuse)
+    return yield* scan(read, read.delimiter, { start, end: undefined, reuse }, found)
+  }
   if (start !== undefined && end !== undefined) {
     found.end = end
     yield* rangedBytes({ ...read.source, object, start, end, reuse })
@@ -70,20 +79,44 @@ async function* wholeChunks(
   found.end = end
 }
 
+/** The nominal range as it is, up to where its end is when the bytes come. */
+async function* exactChunks(
+  { partition: { object, range }, source }: OwnedRead,
+  movable: NominalEnd,
+  found: FoundEdges,
+  reuse: boolean,
+): AsyncGenerator<Buffer, void, undefined> {
+  let offset = range.start
+  for await (const chunk of rangedBytes({ ...source, object, start: offset, end: movable.at, reuse })) {
+    const stop = Math.min(chunk.length, movable.at - offset)
+    offset += stop
+    movable.pass(offset)
+    yield stop === chunk.length ? chunk : chunk.subarray(0, stop)
+    if (offset >= movable.at) break
+  }
+  found.end = movable.at
+}
+
 async function* scan(
-  { partition, source }: OwnedRead,
+  { partition, source, movable }: OwnedRead,
   delimiter: Buffer,
   known: { readonly start: number | undefined; readonly end: number | undefined; readonly reuse: boolean },
   found: FoundEdges,
 ): AsyncGenerator<Buffer, void, undefined> {
-  const { object, range } = partition
+  const { object } = partition
+  let range = currentRange(partition.range, movable)
   const from = known.start ?? (await phaseBefore(object, range.start, 0, delimiter, source))
   const startScanner = new BoundaryScanner(delimiter, range.start, from)
   let endScanner = known.start === undefined ? undefined : scannerOfEnd(delimiter, range.end, known.start)
   let offset = from
   const { reuse } = known
-  for await (const chunk of rangedBytes({ ...source, object, start: from, ...reachOf(partition, known.end), reuse })) {
+  const reach = reachOf({ ...partition, range }, known.end)
+  for await (const chunk of rangedBytes({ ...source, object, start: from, ...reach, reuse })) {
     let begin = 0
+    if (movable !== undefined && movable.at !== range.end) {
+      range = currentRange(range, movable)
+      if (endScanner !== undefined) endScanner = movedScanner(endScanner, delimiter, range.end, found.start as number)
+    }
     if (endScanner === undefined) {
       const start = startScanner.feed(chunk, offset)
       if (start !== undefined && settleStart(found, start, range)) return
@@ -99,6 +132,7 @@ async function* scan(
     const end = known.end ?? endScanner.feed(chunk, offset)
     if (end !== undefined) found.end = end
     const stop = Math.min(chunk.length, (end ?? Number.POSITIVE_INFINITY) - offset)
+    movable?.pass(offset + stop)
     if (stop > begin) yield begin === 0 && stop === chunk.length ? chunk : chunk.subarray(begin, stop)
     offset += chunk.length
     if (end !== undefined && offset >= end) return
@@ -118,6 +152,17 @@ function settleStart(found: FoundEdges, start: number, range: ByteRange): boolea
 /** Matching is in phase at `start`, the end of a match. */
 function scannerOfEnd(delimiter: Buffer, cut: number, start: number): BoundaryScanner {
   return new BoundaryScanner(delimiter, cut, canOverlap(delimiter) ? start : Math.max(start, scanStart(delimiter, cut)))
+}
+
+/** All bytes that say where the boundary of the new `cut` is are still to be fed (nominal-end.ts). */
+function movedScanner(scanner: BoundaryScanner, delimiter: Buffer, cut: number, start: number): BoundaryScanner {
+  if (!canOverlap(delimiter)) return scannerOfEnd(delimiter, cut, start)
+  scanner.moveCut(cut)
+  return scanner
+}
+
+function currentRange(range: ByteRange, movable: NominalEnd | undefined): ByteRange {
+  return movable === undefined || movable.at === range.end ? range : { start: range.start, end: movable.at }
 }
 
 function reachOf({ object, range }: Partition, knownEnd: number | undefined): { end: number; limit: number } {

@@ -10,7 +10,7 @@ import { lookAheadBytes } from './owned.ts'
 import type { Partition, PartitionOptions, Plan, PlanOptions, PriceTable, Uncut } from './plan.ts'
 import { DEFAULT_PRICES, isPriced, requestCost } from './prices.ts'
 import { expectedGets } from './ranged.ts'
-import type { Selected } from './select.ts'
+import type { Selected } from './selected.ts'
 
 const UNCUT_WARNINGS: readonly { readonly why: Uncut; readonly text: string }[] = [
   {
@@ -118,9 +118,9 @@ function expectedRequests(
     total[what] += requests
     if (isPriced(backend)) priced[what] += requests
   }
-  for (const { backend, list, head } of selected.requests) {
+  for (const { backend, list, head, get = 0 } of selected.requests) {
     count(backend, 'list', list)
-    count(backend, 'get', head)
+    count(backend, 'get', head + get)
   }
   for (const { object, range, index, uncut } of partitions) {
     if (uncut !== undefined) {
@@ -144,7 +144,7 @@ function warningsOf(
   read: PlanOptions,
   encodings: ReadonlyMap<string, string>,
 ): string[] {
-  const warnings: string[] = []
+  const warnings: string[] = [...(selected.notes ?? [])]
   const count = partitions.length
   const delimiter = delimiterOf(read)
   const cut = count > selected.objects.length

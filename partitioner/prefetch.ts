@@ -23,56 +23,104 @@ export class ReadAhead {
   }
 }
 
+export interface PrefetchOptions {
+  readonly ahead: number
+  readonly readAhead: ReadAhead
+}
+
 /** Chunks of every opened source, in the order of `items`; an error shows where its source's turn comes. */
-export async function* prefetch<Item, Chunk>(
+export function prefetch<Item, Chunk>(
   items: Iterable<Item>,
-  { ahead, readAhead }: { readonly ahead: number; readonly readAhead: ReadAhead },
+  options: PrefetchOptions,
   open: (item: Item) => AsyncIterable<Chunk>,
-): AsyncGenerator<Chunk, void, undefined> {
-  const rest = items[Symbol.iterator]()
-  // the first is being read, those behind it hold a place each
-  const queue: Drain<Chunk>[] = []
-  const fill = () => {
-    while (queue.length < ahead) {
-      const isAhead = queue.length > 0
+): AsyncIterableIterator<Chunk> {
+  return new Prefetched(items[Symbol.iterator](), options, open)
+}
+
+/** An object rather than generators in each other: every chunk of every read passes here. */
+class Prefetched<Item, Chunk> implements AsyncIterableIterator<Chunk> {
+  readonly #rest: Iterator<Item>
+  readonly #options: PrefetchOptions
+  readonly #open: (item: Item) => AsyncIterable<Chunk>
+  /** The first is being read, those behind it hold a place each. */
+  #queue: Drain<Chunk>[] = []
+
+  constructor(rest: Iterator<Item>, options: PrefetchOptions, open: (item: Item) => AsyncIterable<Chunk>) {
+    this.#rest = rest
+    this.#options = options
+    this.#open = open
+    this.#fill()
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  next(): Promise<IteratorResult<Chunk, undefined>> {
+    for (let first = this.#queue[0]; first !== undefined; first = this.#queue[0]) {
+      const value = first.take()
+      if (value !== undefined) return Promise.resolve({ done: false, value })
+      if (!first.isEmpty) return first.arrival().then(() => this.next())
+      if (first.failure !== undefined) {
+        this.#stop()
+        return Promise.reject(first.failure.error)
+      }
+      this.#queue.shift()
+      if (this.#queue.length > 0) this.#options.readAhead.release()
+      this.#fill()
+    }
+    return Promise.resolve({ done: true, value: undefined })
+  }
+
+  return(): Promise<IteratorResult<Chunk, undefined>> {
+    this.#stop()
+    return Promise.resolve({ done: true, value: undefined })
+  }
+
+  #fill(): void {
+    const { ahead, readAhead } = this.#options
+    while (this.#queue.length < ahead) {
+      const isAhead = this.#queue.length > 0
       if (isAhead && !readAhead.take()) return
-      const { done, value } = rest.next()
+      const { done, value } = this.#rest.next()
       if (done && isAhead) readAhead.release()
       if (done) return
-      queue.push(new Drain(open(value)))
+      this.#queue.push(new Drain(this.#open(value)))
     }
   }
-  try {
-    for (fill(); queue[0] !== undefined; fill()) {
-      yield* queue[0].chunks()
-      queue.shift()
-      if (queue.length > 0) readAhead.release()
-    }
-  } finally {
+
+  #stop(): void {
+    const queue = this.#queue
+    this.#queue = []
     for (const drain of queue) drain.stop()
-    for (let i = 1; i < queue.length; i++) readAhead.release()
+    for (let i = 1; i < queue.length; i++) this.#options.readAhead.release()
   }
 }
 
+/** One source, read as fast as it comes. */
 class Drain<Chunk> {
   readonly #held: Chunk[] = []
   #ended = false
   #stopped = false
-  #failure: { readonly error: unknown } | undefined
-  #wake: () => void = () => undefined
+  #wake: (() => void) | undefined
+  /** Of the source; it shows after all that came before it. */
+  failure: { readonly error: unknown } | undefined
 
   constructor(source: AsyncIterable<Chunk>) {
     void this.#pump(source)
   }
 
-  async *chunks(): AsyncGenerator<Chunk, void, undefined> {
-    for (;;) {
-      const chunk = this.#held.shift()
-      if (chunk !== undefined) yield chunk
-      else if (this.#failure !== undefined) throw this.#failure.error
-      else if (this.#ended) return
-      else await new Promise<void>((resolve) => (this.#wake = resolve))
-    }
+  take(): Chunk | undefined {
+    return this.#held.shift()
+  }
+
+  /** Whether nothing is held, and nothing more comes. */
+  get isEmpty(): boolean {
+    return this.#ended && this.#held.length === 0
+  }
+
+  arrival(): Promise<void> {
+    return new Promise((resolve) => (this.#wake = resolve))
   }
 
   stop(): void {
@@ -84,13 +132,13 @@ class Drain<Chunk> {
       for await (const chunk of source) {
         if (this.#stopped) return
         this.#held.push(chunk)
-        this.#wake()
+        this.#wake?.()
       }
     } catch (error) {
-      this.#failure = { error }
+      this.failure = { error }
     } finally {
       this.#ended = true
-      this.#wake()
+      this.#wake?.()
     }
   }
 }

@@ -19,6 +19,8 @@ import { prefetch, ReadAhead } from './prefetch.ts'
 /** One GET's size; 8 to 16 MiB is where cost and throughput of object stores meet (AnyBlob, PVLDB 16). */
 export const REQUEST_BYTES = 8 * 1024 * 1024
 const FIRST_DEMAND_BYTES = 64 * 1024
+/** Made once: an abort without a reason makes an error with a stack. */
+const LEFT = new Error('the read has ended')
 
 export interface RangedOptions {
   readonly backend: Pick<StorageBackend, 'name' | 'reach' | 'get'>
@@ -55,7 +57,8 @@ export async function* rangedBytes(options: RangedOptions): AsyncGenerator<Buffe
   options.signal?.addEventListener('abort', onAbort, { once: true })
   // with requests ahead, chunks wait for their turn
   const reuse = options.reuse === true && ahead === 1
-  const open = (range: ByteRange) => rangeBody({ ...options, reuse }, range, stop.signal)
+  const read = { ...options, reuse }
+  const open = (range: ByteRange) => new RangeBody(read, range, stop.signal)
   try {
     stop.signal.throwIfAborted()
     if (ahead === 1 || end - start <= splitAbove(requestBytes)) {
@@ -72,7 +75,7 @@ export async function* rangedBytes(options: RangedOptions): AsyncGenerator<Buffe
     }
   } finally {
     options.signal?.removeEventListener('abort', onAbort)
-    stop.abort()
+    stop.abort(LEFT)
   }
 }
 
@@ -96,15 +99,56 @@ function* requestRanges(start: number, end: number, requestBytes: number): Gener
   }
 }
 
-async function* rangeBody(options: RangedOptions, range: ByteRange, signal: AbortSignal): AsyncGenerator<Buffer> {
-  let at = range.start
-  for await (const chunk of await openBody(options, range, signal)) {
-    signal.throwIfAborted()
-    if (at + chunk.length > range.end) throw oddBody(options, `more bytes than the range ${at}-${range.end} has`)
-    at += chunk.length
-    yield asBuffer(chunk)
+/** The body of one GET, checked to be the range, whole. An object rather than a generator: every chunk passes here. */
+class RangeBody implements AsyncIterableIterator<Buffer> {
+  readonly #options: RangedOptions
+  readonly #range: ByteRange
+  readonly #signal: AbortSignal
+  #chunks: AsyncIterator<Uint8Array> | undefined
+  #at: number
+
+  constructor(options: RangedOptions, range: ByteRange, signal: AbortSignal) {
+    this.#options = options
+    this.#range = range
+    this.#signal = signal
+    this.#at = range.start
   }
-  if (at < range.end) throw truncated(options, at, range.end)
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  next(): Promise<IteratorResult<Buffer, undefined>> {
+    return this.#chunks === undefined ? this.#begin() : this.#chunks.next().then(this.#check)
+  }
+
+  async return(): Promise<IteratorResult<Buffer, undefined>> {
+    await this.#chunks?.return?.()
+    return { done: true, value: undefined }
+  }
+
+  async #begin(): Promise<IteratorResult<Buffer, undefined>> {
+    this.#chunks = (await openBody(this.#options, this.#range, this.#signal))[Symbol.asyncIterator]()
+    return this.next()
+  }
+
+  readonly #check = (next: IteratorResult<Uint8Array>) => {
+    const { start, end } = this.#range
+    if (next.done === true) {
+      if (this.#at < end) throw truncated(this.#options, this.#at, end)
+      return { done: true as const, value: undefined }
+    }
+    const at = this.#at
+    this.#at += next.value.length
+    if (!this.#signal.aborted && this.#at <= end) return { done: false as const, value: asBuffer(next.value) }
+    return this.#refuse(`more bytes at ${at} than the range ${start}-${end} has`)
+  }
+
+  async #refuse(what: string): Promise<never> {
+    await this.return()
+    this.#signal.throwIfAborted()
+    throw oddBody(this.#options, what)
+  }
 }
 
 async function openBody(

@@ -11,6 +11,7 @@ import { type CsvOptions, type CsvRow, csvRows } from './csv/csv.ts'
 import { Delivery, type Pass, type ReadReport } from './delivery.ts'
 import { firstRecord } from './first-record.ts'
 import { decode, type LineBatch, lineBatchesOf, withoutMark } from './lines.ts'
+import { NominalEnd } from './nominal-end.ts'
 import { delimiterOf } from './options.ts'
 import { type OwnedRead, ownedChunks } from './owned.ts'
 import type { ObjectPartition } from './partition.ts'
@@ -29,6 +30,8 @@ export interface OpenOptions {
   readonly signal?: AbortSignal | undefined
   /** Told of every owned chunk as it is read. */
   readonly onBytes?: ((bytes: number) => void) | undefined
+  /** `endAt` may move the nominal end while the partition is read. */
+  readonly splittable?: boolean | undefined
   /** How requests are sent; see rangedBytes. */
   readonly requests?: Pick<RangedOptions, 'requestBytes' | 'ahead' | 'readAhead'> | undefined
 }
@@ -43,26 +46,50 @@ export class PartitionReader implements ObjectPartition {
   readonly object: CloudObject
   readonly index: number
   readonly count: number
-  readonly range: ByteRange
+  readonly #end: NominalEnd
   readonly #read: OwnedRead
   readonly #onBytes: (bytes: number) => void
   readonly #delivery: Delivery
 
-  constructor(partition: Partition, { backend, read, edges = {}, signal, onBytes, requests }: OpenOptions) {
+  constructor(partition: Partition, options: OpenOptions) {
+    const { backend, read, edges = {}, signal, onBytes, requests } = options
     this.object = partition.object
     this.index = partition.index
     this.count = partition.count
-    this.range = partition.range
     const onHead: RangedOptions['onHead'] = (head) =>
       refuseCompressed(partition.object, head.contentEncoding, read.compression)
-    this.#read = { partition, delimiter: delimiterOf(read), edges, source: { ...requests, backend, signal, onHead } }
+    const delimiter = delimiterOf(read)
+    const splittable = options.splittable === true && partition.uncut === undefined
+    this.#end = new NominalEnd(partition.range, splittable ? (delimiter?.length ?? 0) : undefined)
+    const source = { ...requests, backend, signal, onHead }
+    this.#read = { partition, delimiter, edges, source, movable: splittable ? this.#end : undefined }
     this.#onBytes = onBytes ?? (() => undefined)
     this.#delivery = new Delivery(partition.range)
   }
 
+  /** The nominal range as it is now. */
+  get range(): ByteRange {
+    const { range } = this.#read.partition
+    return this.#end.at === range.end ? range : { start: range.start, end: this.#end.at }
+  }
+
   /** What was found and delivered so far, over all passes: the furthest one counts. */
   report(): ReadReport {
-    return this.#delivery.report()
+    const report = this.#delivery.report()
+    return this.#end.at === this.#read.partition.range.end ? report : { ...report, nominalEnd: this.#end.at }
+  }
+
+  /**
+   * Ends the partition at `at`, or where it still can: gives the nominal end that is kept, past all that was handed
+   * out; what lies behind it is read by nobody here. The end as it was: nothing can be given away.
+   */
+  endAt(at: number): number {
+    return this.#end.moveTo(at)
+  }
+
+  /** From now on the end stays where it is: the result is made of what was read up to it. */
+  fixEnd(): void {
+    this.#end.fix()
   }
 
   async *stream(): AsyncGenerator<Uint8Array, void, undefined> {

@@ -7,13 +7,37 @@ export interface ObjectGroup<O> extends ReduceGroup {
   readonly object?: O
 }
 
+/** The map `child` has a part of what was the input of `parent`. */
+export interface MapDivision {
+  readonly parent: number
+  readonly child: number
+}
+
 /**
  * The reduce calls of a job of `mapCount` maps: a single group of all of them, or with `byKey` one per object, in the
- * order in which the objects first appear; each group's maps ascend. `partitions`: those of the plan, one per map.
+ * order in which the objects first appear; each group's maps are in plan order. `partitions`: those of the plan, one
+ * per map; `divisions`: those maps that were divided before, in order, their new maps counted in none of these.
  *
  * @throws ValidationError for `byKey` without partitions
  */
 export function groupsOf<O extends { readonly url: string }>(
+  partitions: readonly { readonly object: O }[] | undefined,
+  mapCount: number,
+  byKey: boolean,
+  divisions: readonly MapDivision[] = [],
+): ObjectGroup<O>[] {
+  const groups = plannedGroups(partitions, mapCount, byKey)
+  for (const { parent, child } of divisions) {
+    const place = groups.findIndex(({ maps }) => maps.includes(parent))
+    const group = groups[place]
+    if (group === undefined)
+      throw new InvalidStateError(`map ${child} was divided from ${parent}, which feeds no group`)
+    groups[place] = { ...group, maps: withInserted(group.maps, parent, child) }
+  }
+  return groups
+}
+
+function plannedGroups<O extends { readonly url: string }>(
   partitions: readonly { readonly object: O }[] | undefined,
   mapCount: number,
   byKey: boolean,
@@ -32,4 +56,11 @@ export function groupsOf<O extends { readonly url: string }>(
     else group.maps.push(map)
   })
   return [...groups.values()]
+}
+
+/** The maps of a group with one that was divided from `map`, right behind it. @throws InvalidStateError when `map` is none of them */
+export function withInserted(maps: readonly number[], map: number, inserted: number): readonly number[] {
+  const place = maps.indexOf(map)
+  if (place === -1) throw new InvalidStateError(`map ${map} is not in the group that map ${inserted} is to join`)
+  return [...maps.slice(0, place + 1), inserted, ...maps.slice(place + 1)]
 }

@@ -1,8 +1,8 @@
 /**
  * Decides when reducers start. Pure: told what became of maps and which slots are free, it says which groups start.
  *
- * Invariants: a group starts at most once, and not before ceil(spawnReducer percent) of the maps that feed it have ended
- * for good. No start ever takes an ordinary slot that a waiting map could use, so one worker is enough for any job.
+ * Invariants: a group starts at most once, and not before ceil(spawnReducer percent) of the maps that feed it by then
+ * have ended for good; a map that is inserted later takes no start back. No start ever takes an ordinary slot that a waiting map could use, so one worker is enough for any job.
  * Leaves to others: feeding, retries, what a slot is. Source: docs, "Map-reduce". O(1) amortised per event.
  */
 import { InvalidStateError, ValidationError } from '../src/core/errors.ts'
@@ -36,6 +36,11 @@ export class ReduceScheduler {
   readonly #offsets: Uint32Array
   readonly #feeds: Uint32Array
   readonly #over: Uint8Array
+  /** Inserted maps: the one they were divided from at first, whose groups they feed; and those that have ended. */
+  readonly #origins = new Map<number, number>()
+  readonly #insertedOver = new Set<number>()
+  readonly #percent: number
+  readonly #mapCounts: Uint32Array
   readonly #state: Uint8Array
   /** Maps that have yet to end until the group may start, and until it is complete. */
   readonly #untilReady: Int32Array
@@ -53,11 +58,13 @@ export class ReduceScheduler {
     this.#offsets = offsets
     this.#feeds = feeds
     this.#over = new Uint8Array(offsets.length - 1)
+    this.#percent = spawnReducer
+    this.#mapCounts = Uint32Array.from(groups, ({ maps }) => maps.length)
     this.#state = new Uint8Array(groups.length)
     this.#untilReady = Int32Array.from(groups, ({ maps }) => threshold(spawnReducer, maps.length))
     this.#untilComplete = Int32Array.from(groups, ({ maps }) => maps.length)
-    this.#ready = new GroupQueue(groups.length)
-    this.#complete = new GroupQueue(groups.length)
+    this.#ready = new GroupQueue()
+    this.#complete = new GroupQueue()
     this.#unstarted = groups.length
     for (let group = 0; group < groups.length; group++) this.#advance(group)
   }
@@ -67,12 +74,31 @@ export class ReduceScheduler {
     return this.#unstarted
   }
 
+  /**
+   * A map that has not ended gave a part of its input to a new one, which feeds the same groups.
+   * @throws InvalidStateError when it has ended, or the new one is known
+   */
+  insert(map: number, inserted: number): void {
+    if (this.#hasEnded(map)) throw new InvalidStateError(`map ${map} was divided after it had ended`)
+    if (inserted < this.#over.length || this.#origins.has(inserted)) {
+      throw new InvalidStateError(`map ${inserted} was inserted twice`)
+    }
+    if (!this.#isKnown(map)) return
+    this.#origins.set(inserted, this.#originOf(map))
+    for (const group of this.#groupsFedBy(map)) {
+      const count = this.#mapCounts[group] as number
+      const more = threshold(this.#percent, count + 1) - threshold(this.#percent, count)
+      this.#mapCounts[group] = count + 1
+      this.#untilReady[group]! += more
+      this.#untilComplete[group]! += 1
+      if (this.#state[group] === READY && (this.#untilReady[group] as number) > 0) this.#state[group] = BLOCKED
+    }
+  }
+
   /** A map has ended for good: with a value, or with a failure that is tolerated. @throws InvalidStateError when told twice */
   mapEnded(map: number, _outcome: 'succeeded' | 'tolerated'): void {
     if (!this.#end(map)) return
-    const end = this.#offsets[map + 1] as number
-    for (let i = this.#offsets[map] as number; i < end; i++) {
-      const group = this.#feeds[i] as number
+    for (const group of this.#groupsFedBy(map)) {
       this.#untilReady[group]! -= 1
       this.#untilComplete[group]! -= 1
       this.#advance(group)
@@ -86,9 +112,7 @@ export class ReduceScheduler {
   mapFailed(map: number): readonly number[] {
     if (!this.#end(map)) return []
     const failed: number[] = []
-    const end = this.#offsets[map + 1] as number
-    for (let i = this.#offsets[map] as number; i < end; i++) {
-      const group = this.#feeds[i] as number
+    for (const group of this.#groupsFedBy(map)) {
       const state = this.#state[group] as number
       if (state === FAILED) continue
       if (state !== STARTED) this.#unstarted -= 1
@@ -127,10 +151,28 @@ export class ReduceScheduler {
 
   /** False for a map that feeds no group. */
   #end(map: number): boolean {
-    if (map >= this.#over.length) return false
-    if (this.#over[map] === 1) throw new InvalidStateError(`map ${map} ended for good twice`)
-    this.#over[map] = 1
+    if (!this.#isKnown(map)) return false
+    if (this.#hasEnded(map)) throw new InvalidStateError(`map ${map} ended for good twice`)
+    if (map < this.#over.length) this.#over[map] = 1
+    else this.#insertedOver.add(map)
     return true
+  }
+
+  #isKnown(map: number): boolean {
+    return map < this.#over.length || this.#origins.has(map)
+  }
+
+  #hasEnded(map: number): boolean {
+    return map < this.#over.length ? this.#over[map] === 1 : this.#insertedOver.has(map)
+  }
+
+  #originOf(map: number): number {
+    return this.#origins.get(map) ?? map
+  }
+
+  #groupsFedBy(map: number): Uint32Array {
+    const origin = this.#originOf(map)
+    return this.#feeds.subarray(this.#offsets[origin], this.#offsets[origin + 1])
   }
 
   #advance(group: number): void {
@@ -146,22 +188,17 @@ export class ReduceScheduler {
   }
 }
 
-/** Groups in order of arrival, each at most once; those that have left the wanted state are passed over. */
+/** Groups in order of arrival; those that have left the wanted state are passed over. */
 class GroupQueue {
-  readonly #groups: Uint32Array
+  readonly #groups: number[] = []
   #head = 0
-  #tail = 0
-
-  constructor(capacity: number) {
-    this.#groups = new Uint32Array(capacity)
-  }
 
   push(group: number): void {
-    this.#groups[this.#tail++] = group
+    this.#groups.push(group)
   }
 
   next(states: Uint8Array, wanted: number): number | undefined {
-    while (this.#head < this.#tail) {
+    while (this.#head < this.#groups.length) {
       const group = this.#groups[this.#head++] as number
       if (states[group] === wanted) return group
     }

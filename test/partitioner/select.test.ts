@@ -206,7 +206,7 @@ describe('what cannot be a reference is refused at once', () => {
   })
 
   it.each([
-    { options: { allowMising: true }, says: /allowMising.*did you mean allowMissing\?/ },
+    { options: { allowMising: true }, says: /allowMising.*did you mean 'allowMissing'\?/ },
     { options: { include: [''] }, says: /include: expected a glob/ },
     { options: { allowUnpinned: 'yes' }, says: /allowUnpinned: expected true or false, got "yes"/ },
   ])('options $options', ({ options, says }) => {

@@ -26,4 +26,16 @@ describe('groupsOf', () => {
     expect(() => groupsOf(undefined, 2, true)).toThrow(/objReduceByKey/)
     expect(() => groupsOf([partition('a')], 2, true)).toThrow(/1 partitions for 2 maps/)
   })
+
+  it('maps that were divided before stand with their parts in plan order', () => {
+    const partitions = ['a', 'a', 'b'].map((url) => ({ object: { url } }))
+    const divisions = [
+      { parent: 1, child: 3 },
+      { parent: 1, child: 4 },
+      { parent: 3, child: 5 },
+    ]
+    expect(groupsOf(undefined, 3, false, divisions)).toEqual([{ maps: [0, 1, 4, 3, 5, 2] }])
+    expect(groupsOf(partitions, 3, true, divisions).map(({ maps }) => maps)).toEqual([[0, 1, 4, 3, 5], [2]])
+    expect(() => groupsOf(undefined, 1, false, [{ parent: 7, child: 1 }])).toThrow(/7/)
+  })
 })

@@ -123,3 +123,68 @@ it('ReduceScheduler: a million maps in a hundred thousand groups, each started o
   }
   expect([started.size, scheduler.unstarted]).toEqual([100_000, 0])
 })
+
+describe('ReduceScheduler: maps that are divided', () => {
+  it('counts the new map in: the threshold is of all there are by then', () => {
+    const scheduler = new ReduceScheduler(one(4), 50)
+    scheduler.mapEnded(0, 'succeeded')
+    scheduler.insert(1, 4)
+    scheduler.mapEnded(4, 'succeeded')
+    // two of five are less than half
+    expect(scheduler.take(PLENTY)).toEqual([])
+    scheduler.mapEnded(2, 'succeeded')
+    expect(scheduler.take(PLENTY)).toEqual([{ group: 0, waits: true }])
+  })
+
+  it('takes back that a group may start, and lets it start later, once', () => {
+    const scheduler = new ReduceScheduler(one(2), 50)
+    scheduler.mapEnded(0, 'succeeded')
+    scheduler.insert(1, 2)
+    expect(scheduler.take(PLENTY)).toEqual([])
+    scheduler.mapEnded(2, 'succeeded')
+    expect(scheduler.take(PLENTY)).toEqual([{ group: 0, waits: true }])
+    scheduler.mapEnded(1, 'succeeded')
+    expect(scheduler.take(PLENTY)).toEqual([])
+  })
+
+  it('never takes a start back, and is complete only after the new one', () => {
+    const scheduler = new ReduceScheduler([{ maps: [0] }, { maps: [1] }], 0)
+    expect(scheduler.take(PLENTY)).toHaveLength(2)
+    scheduler.insert(0, 2)
+    expect(scheduler.take(PLENTY)).toEqual([])
+    const half = new ReduceScheduler(one(2), 50)
+    half.mapEnded(0, 'succeeded')
+    expect(half.take(PLENTY)).toHaveLength(1)
+    half.insert(1, 2)
+    half.mapEnded(2, 'succeeded')
+    half.mapEnded(1, 'succeeded')
+    expect(half.take(PLENTY)).toEqual([])
+    const whole = new ReduceScheduler(one(1), 100)
+    whole.insert(0, 1)
+    whole.mapEnded(0, 'succeeded')
+    expect(whole.take(PLENTY)).toEqual([])
+    whole.mapEnded(1, 'tolerated')
+    expect(whole.take(PLENTY)).toEqual([{ group: 0, waits: false }])
+  })
+
+  it('a part of a part feeds the same groups; its failure fails them', () => {
+    const scheduler = new ReduceScheduler([{ maps: [0] }, { maps: [1] }], 100)
+    scheduler.insert(1, 2)
+    scheduler.insert(2, 3)
+    scheduler.mapEnded(0, 'succeeded')
+    expect(scheduler.mapFailed(3)).toEqual([1])
+    expect(scheduler.take(PLENTY)).toEqual([{ group: 0, waits: false }])
+  })
+
+  it('refuses a map that has ended, and a number that is taken', () => {
+    const scheduler = new ReduceScheduler(one(2), 100)
+    scheduler.mapEnded(0, 'succeeded')
+    expect(() => scheduler.insert(0, 2)).toThrow(expect.objectContaining({ code: 'INVALID_STATE' }))
+    expect(() => scheduler.insert(1, 1)).toThrow(expect.objectContaining({ code: 'INVALID_STATE' }))
+    scheduler.insert(1, 2)
+    expect(() => scheduler.insert(1, 2)).toThrow(expect.objectContaining({ code: 'INVALID_STATE' }))
+    scheduler.mapEnded(2, 'succeeded')
+    expect(() => scheduler.insert(2, 3)).toThrow(expect.objectContaining({ code: 'INVALID_STATE' }))
+    expect(() => scheduler.mapEnded(2, 'succeeded')).toThrow(expect.objectContaining({ code: 'INVALID_STATE' }))
+  })
+})
