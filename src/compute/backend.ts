@@ -16,7 +16,7 @@ export interface Invocation {
   /** The part that many invocations have in common, delivered to a worker before the first payload that needs it. */
   readonly shared: { readonly id: string; readonly bytes: Uint8Array }
   readonly payload: Uint8Array
-  /** Heap limit of the worker; a worker with another limit is replaced. */
+  /** Memory of the worker (src/pool/memory-limit.ts says what counts); a worker with another limit is replaced. */
   readonly memoryMiB?: number | undefined
   /** It will mostly wait for `send`: where `waitingSlots` is above 0 it takes none of `slots`. */
   readonly waits?: boolean | undefined
@@ -38,8 +38,13 @@ export interface ComputeCapabilities {
 
 /** How an invocation ended: by itself (`undefined`), or with its worker. */
 export interface InvocationDeath extends WorkerDeath {
-  readonly reason: 'exited' | 'outOfMemory' | 'stopped' | 'neverStarted' | 'closed'
+  /** `frozen`: its worker was stopped from outside and did not go on. */
+  readonly reason: 'exited' | 'outOfMemory' | 'frozen' | 'stopped' | 'neverStarted' | 'closed'
   readonly memoryLimitMiB?: number | undefined
+  /** What the worker held of its limit, where it was measured. */
+  readonly heldBytes?: number | undefined
+  /** It was killed from outside, and all that is known points to memory. */
+  readonly probably?: true | undefined
 }
 
 export interface ComputeListener {

@@ -7,7 +7,8 @@ import { MAX_PAYLOAD_BYTES } from '../pool/framing.ts'
 import { WorkerPool } from '../pool/pool.ts'
 import { processStarter } from '../pool/process-link.ts'
 import { threadStarter } from '../pool/thread-link.ts'
-import type { ComputeBackend, ComputeCapabilities, ComputeListener, Invocation } from './backend.ts'
+import type { ComputeBackend, ComputeCapabilities, ComputeListener, Invocation, InvocationDeath } from './backend.ts'
+import { RateDesk } from './rate-desk.ts'
 
 export interface LocalhostComputeOptions {
   /** What runs invocations; `threads` is a backend of that name. Default `processes`. */
@@ -60,7 +61,19 @@ class LocalhostCompute implements ComputeBackend {
     const { workers, workerEntry, env, ...options } = this.#options
     const program = { entry: workerEntry, env, workers: options.slots }
     const startWorker = workers === 'threads' ? threadStarter({ ...program, name: 'quern' }) : processStarter(program)
-    this.#pool = new WorkerPool({ ...options, startWorker }, listener)
+    const pool = new WorkerPool(
+      { ...options, startWorker },
+      {
+        onMessage: (invocation, bytes) => listener.onMessage(invocation, bytes),
+        // what cannot be sent is a direct value, and here are only bytes
+        onEnd: (invocation, death) => listener.onEnd(invocation, death as InvocationDeath | undefined),
+        onOutput: (text, stream) => listener.onOutput?.(text, stream),
+        onWorkerStart: ({ id }) => desk.greet(id),
+        onNews: (worker, bytes) => desk.take(worker, bytes, pool.counts.workers),
+      },
+    )
+    const desk = new RateDesk((bytes, worker) => pool.tell(bytes, worker))
+    this.#pool = pool
   }
 
   warm(memoryMiB = this.#options.memoryMiB, invocations = this.#options.slots): void {

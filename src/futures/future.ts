@@ -87,7 +87,7 @@ export class Future<T> implements PromiseLike<T> {
   async exception(options: ResultOptions = {}): Promise<Error | null> {
     await this.#whenDone(options)
     if (this.cancelled()) throw this.cancellation()
-    return this.#error ?? null
+    return this.#error === undefined ? null : this.told(this.#error)
   }
 
   /** Called with the future when it is done: in order of adding, at once if it is. One that throws is logged and hinders nothing. */
@@ -175,6 +175,11 @@ export class Future<T> implements PromiseLike<T> {
     return value
   }
 
+  /** The error as its reader gets it; a subclass may take note that it was told. */
+  protected told(error: Error): Error {
+    return error
+  }
+
   protected cancellation(): CancelledError {
     return new CancelledError('the future was cancelled')
   }
@@ -215,7 +220,7 @@ export class Future<T> implements PromiseLike<T> {
 
   #outcome(): T | Promise<T> {
     if (this.cancelled()) throw this.cancellation()
-    if (this.#error !== undefined) throw this.#error
+    if (this.#error !== undefined) throw this.told(this.#error)
     return this.read(this.#value as T)
   }
 

@@ -7,7 +7,9 @@ import type { InvocationDeath } from '../compute/backend.ts'
 import { decodeReports, type Report } from '../job/messages.ts'
 import type { AttemptEvent, Monitor } from './monitor.ts'
 
-const REPORT_TYPES: ReadonlySet<string> = new Set(['started', 'progress', 'consumed', 'log', 'succeeded', 'failed'])
+const REPORT_TYPES: ReadonlySet<string> = new Set([
+  ...['started', 'progress', 'alive', 'consumed', 'divided', 'log', 'succeeded', 'failed'],
+])
 
 interface Watched {
   readonly job: string
@@ -50,7 +52,8 @@ export class ChannelMonitor implements Monitor {
     } else if (report.type === 'succeeded' || report.type === 'failed') {
       open.delete(report.call)
     }
-    this.#listener?.({ ...report, job, invocation })
+    // of its own: it was made of the message just now
+    this.#listener?.(Object.assign(report, { job, invocation }))
   }
 
   #lose(invocation: number, death: InvocationDeath | undefined): void {

@@ -20,15 +20,24 @@ export interface AttemptRef {
 export interface WorkerStats {
   readonly startedAt: number
   readonly endedAt: number
+  /** When the user's function was entered and left; absent where it was not reached. */
+  readonly runStartedAt?: number
+  readonly runEndedAt?: number
   /** The user's function alone, ms. */
   readonly runMs: number
-  /** User + system CPU of the worker process while the call ran, ms. */
+  /** CPU of the worker process while the call ran, ms: user and system, and their sum. */
+  readonly cpuUserMs?: number
+  readonly cpuSystemMs?: number
   readonly cpuMs: number
   readonly bytesRead: number
   readonly recordsRead: number
   readonly resultBytes: number
   /** Resident memory of the worker after the call, bytes. */
   readonly rssBytes: number
+  /** The most that was resident in the worker up to the end of the call, bytes. */
+  readonly peakRssBytes?: number
+  /** It was the first call of its worker. */
+  readonly coldStart?: true
   readonly workerPid: number
   /** What was asked of each store, by the backend's name; absent where nothing was. */
   readonly requests?: Readonly<Record<string, Readonly<RequestCounts>>>
@@ -37,8 +46,15 @@ export interface WorkerStats {
 export type AttemptEvent =
   | (AttemptRef & { readonly type: 'started' })
   | (AttemptRef & { readonly type: 'progress'; readonly bytesRead: number })
+  /**
+   * Its worker's event loop turns: about once a second while it runs. A worker that computes without a pause, and one that
+   * is frozen, send none.
+   */
+  | (AttemptRef & { readonly type: 'alive' })
   /** A reduce call has taken its inputs below `consumed`: more may be fed. */
   | (AttemptRef & { readonly type: 'consumed'; readonly consumed: number })
+  /** Asked to end its partition earlier, it ends it at `end`; what lies behind that is not read by it. */
+  | (AttemptRef & { readonly type: 'divided'; readonly end: number })
   | (AttemptRef & { readonly type: 'log'; readonly text: string; readonly stream: 'stdout' | 'stderr' })
   /** `result` is what src/functions/codec decodes; `read` is the partition's ReadReport, plain JSON. */
   | (AttemptRef & {

@@ -1,11 +1,19 @@
 /** Tells how a worker ended, as data: pure, from what the operating system and its last words say. */
 import type { WorkerDeath } from '../core/errors.ts'
+import { isNear } from './memory-limit.ts'
 import type { WorkerExit } from './worker-link.ts'
+
+/** Why a pool ends a worker. `frozen`: it was stopped and did not go on. */
+export type EndedBy = 'stopped' | 'closed' | 'frozen' | 'outOfMemory'
 
 export interface PoolDeath extends WorkerDeath {
   /** `unsendable`: it never left, because its direct value cannot travel; `error` says why. */
-  readonly reason: 'exited' | 'outOfMemory' | 'stopped' | 'neverStarted' | 'closed' | 'unsendable'
+  readonly reason: 'exited' | 'outOfMemory' | 'frozen' | 'stopped' | 'neverStarted' | 'closed' | 'unsendable'
   readonly memoryLimitMiB?: number | undefined
+  /** What it held beyond what it held when it was ready, where that was measured. */
+  readonly heldBytes?: number | undefined
+  /** It was killed from outside, and all that is known points to memory. */
+  readonly probably?: true | undefined
   /** What the worker ended by, where that was an error and not an exit code. */
   readonly error?: Error
 }
@@ -16,14 +24,28 @@ const HEAP_EXHAUSTED = /heap out of memory|Reached heap limit|ERR_WORKER_OUT_OF_
 /** 134 is 128 + SIGABRT, as a shell in between reports it; 5 is how Windows and some builds end. */
 const ABORT_CODES: ReadonlySet<number> = new Set([134, 5])
 
-export function classifyDeath(
-  exit: WorkerExit,
-  context: { readonly ended?: 'stopped' | 'closed' | undefined; readonly memoryMiB?: number | undefined },
-): PoolDeath {
+/** What was known of a worker when it ended. */
+export interface DeathContext {
+  readonly ended?: EndedBy | undefined
+  readonly memoryMiB?: number | undefined
+  readonly heldBytes?: number | undefined
+  /** The kernel has lately killed some process for want of memory. */
+  readonly kernelKilled?: boolean | undefined
+}
+
+export function classifyDeath(exit: WorkerExit, context: DeathContext): PoolDeath {
+  const { ended, memoryMiB: memoryLimitMiB, heldBytes } = context
   const facts = deathFacts(exit)
-  if (context.ended !== undefined) return { reason: context.ended, ...facts }
-  if (isOutOfMemory(exit)) return { reason: 'outOfMemory', memoryLimitMiB: context.memoryMiB, ...facts }
+  if (ended !== undefined && ended !== 'outOfMemory') return { reason: ended, ...facts }
+  const memory = { reason: 'outOfMemory', memoryLimitMiB, heldBytes, ...facts } as const
+  if (ended === 'outOfMemory' || isOutOfMemory(exit)) return memory
+  if (exit.signal === 'SIGKILL' && looksLikeMemory(context)) return { ...memory, probably: true }
   return { reason: 'exited', ...facts }
+}
+
+function looksLikeMemory({ kernelKilled, heldBytes, memoryMiB }: DeathContext): boolean {
+  if (kernelKilled === true) return true
+  return heldBytes !== undefined && memoryMiB !== undefined && isNear(heldBytes, memoryMiB)
 }
 
 export function deathFacts(exit: WorkerExit): WorkerDeath & { readonly error?: Error } {

@@ -3,8 +3,26 @@
  * nothing; the pool does.
  * starting → idle ⇄ busy → (leaving) → gone
  */
+
+import type { EndedBy } from './death.ts'
 import type { Accepted, PoolInvocation } from './invocation.ts'
-import { DROP, END, FEED, INVOKE, MESSAGE, NO_BYTES, READY, RECYCLE, SHARED, START, USE } from './protocol.ts'
+import { toBytes } from './memory-limit.ts'
+import {
+  DROP,
+  END,
+  FEED,
+  INVOKE,
+  MEMORY,
+  MESSAGE,
+  NEWS,
+  NO_BYTES,
+  READY,
+  RECYCLE,
+  SHARED,
+  START,
+  TELL,
+  USE,
+} from './protocol.ts'
 import type { SpawnProfile, StartWorker, WorkerExit, WorkerLink } from './worker-link.ts'
 
 /** Shared parts a worker keeps; the least recently used is dropped first. */
@@ -28,6 +46,8 @@ export interface WorkerEvents {
   onEnd(worker: PoolWorker, recycle: boolean): void
   onExit(worker: PoolWorker, exit: WorkerExit): void
   onOutput(text: string, stream: 'stdout' | 'stderr'): void
+  /** What it says outside any invocation. */
+  onNews(worker: PoolWorker, bytes: Uint8Array): void
 }
 
 export class PoolWorker {
@@ -38,7 +58,13 @@ export class PoolWorker {
   state: WorkerInfo['state'] = 'starting'
   ready = false
   /** Set when we ended it, with why. */
-  ended: 'stopped' | 'closed' | undefined
+  ended: EndedBy | undefined
+  /** Resident when it became ready, bytes; where it is measured. */
+  baseBytes: number | undefined
+  /** Beyond that, when it was last measured. */
+  heldBytes: number | undefined
+  /** The processor time at which it was seen stopped, and how many times in a row. */
+  stillAt: { readonly cpuTicks: number; readonly looks: number } = { cpuTicks: -1, looks: 0 }
   /** Let go: its exit is none of its doing. */
   retired = false
   /** What it runs, then what lies ahead. */
@@ -66,7 +92,7 @@ export class PoolWorker {
         left()
       },
     })
-    this.#link.send(START, 0, startup)
+    this.#link.send(START, profile.memoryMiB ?? 0, startup)
   }
 
   get pid(): number | undefined {
@@ -110,6 +136,11 @@ export class PoolWorker {
     else this.#taken.find(({ invocation }) => invocation.id === id)?.fed.push(bytes)
   }
 
+  /** Says something that belongs to no invocation; nothing to one that is not ready or leaves. */
+  tell(bytes: Uint8Array): void {
+    if (this.state === 'idle' || this.state === 'busy') this.#link.send(TELL, 0, bytes)
+  }
+
   /** Ends what it runs, with the worker; what lies ahead ends when its turn comes. */
   stop(id: number): void {
     const accepted = this.#taken.find(({ invocation }) => invocation.id === id)
@@ -132,7 +163,7 @@ export class PoolWorker {
   }
 
   /** Ends it now; what it runs ends with it. */
-  kill(why: 'stopped' | 'closed' | undefined): void {
+  kill(why: EndedBy | undefined): void {
     this.ended ??= why
     if (this.state !== 'gone') this.#link.kill()
   }
@@ -189,6 +220,11 @@ export class PoolWorker {
       this.state = 'idle'
       return events.onReady(this)
     }
+    if (type === MEMORY) {
+      this.heldBytes = toBytes(id)
+      return this.kill('outOfMemory')
+    }
+    if (type === NEWS) return events.onNews(this, payload)
     const { running } = this
     if (running === undefined || running.id >>> 0 !== id) return
     if (type === MESSAGE) events.onMessage(running.id, payload, direct)

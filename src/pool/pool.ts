@@ -19,11 +19,14 @@ import { KeepAlive } from './keep-alive.ts'
 import type { PoolWorker, WorkerInfo } from './pool-worker.ts'
 import type { WorkerExit } from './worker-link.ts'
 import { type Broken, type StartOptions, WorkerSet } from './worker-set.ts'
+import { WorkerWatch } from './worker-watch.ts'
 
 export interface PoolListener {
   onMessage(invocation: number, bytes: Uint8Array, direct?: unknown): void
   onEnd(invocation: number, death?: PoolDeath): void
   onOutput?(text: string, stream: 'stdout' | 'stderr'): void
+  /** What a worker says outside any invocation. */
+  onNews?(worker: number, bytes: Uint8Array): void
   /** A worker is ready. */
   onWorkerStart?(worker: WorkerInfo): void
   /** A worker is gone, after the end of what it ran: also one that was idle, let go, or never ready. */
@@ -56,6 +59,7 @@ export class WorkerPool {
   readonly #listener: PoolListener
   readonly #workers: WorkerSet
   readonly #dispatch: Dispatch
+  readonly #watch: WorkerWatch
   readonly #keepAlive = new KeepAlive()
   #broken: Broken | undefined
   /** The submit under way, and what it is to throw. */
@@ -72,8 +76,10 @@ export class WorkerPool {
       onEnd: (worker, recycle) => this.#onEnd(worker, recycle),
       onExit: (worker, exit) => this.#onExit(worker, exit),
       onOutput: (text, stream) => this.#listener.onOutput?.(text, stream),
+      onNews: (worker, bytes) => this.#listener.onNews?.(worker.id, bytes),
     })
     this.#dispatch = new Dispatch(options, this.#workers)
+    this.#watch = new WorkerWatch(this.#workers, options)
   }
 
   /**
@@ -104,6 +110,11 @@ export class WorkerPool {
   /** Feeds an invocation that has not ended; dropped when it has. */
   send(id: number, bytes: Uint8Array): void {
     this.#dispatch.feed(id, bytes)
+  }
+
+  /** Says something that belongs to no invocation, to one worker or to all that are ready. */
+  tell(bytes: Uint8Array, worker?: number): void {
+    for (const each of this.#workers) if (worker === undefined || each.id === worker) each.tell(bytes)
   }
 
   /** Resolves when it has ended. One that lies ahead in a worker ends when its turn comes. */
@@ -165,6 +176,7 @@ export class WorkerPool {
       else worker.retire()
     }
     await this.#workers.gone()
+    this.#watch.close()
     this.#keepAlive.release()
   }
 
@@ -207,6 +219,7 @@ export class WorkerPool {
 
   #onReady(worker: PoolWorker): void {
     this.#workers.started()
+    this.#watch.ready(worker)
     this.#listener.onWorkerStart?.(worker.info)
     this.#becameIdle(worker)
     this.#pump()
@@ -239,7 +252,9 @@ export class WorkerPool {
     // a stop that came too late for its own invocation took the next one with it
     const ended = worker.ended === 'stopped' && accepted?.stopped === false ? undefined : worker.ended
     const letGo = worker.retired ? 'closed' : undefined
-    const death = classifyDeath(exit, { ended: ended ?? letGo, memoryMiB: worker.profile.memoryMiB })
+    const { profile, heldBytes } = worker
+    const known = { ended: ended ?? letGo, memoryMiB: profile.memoryMiB, heldBytes }
+    const death = classifyDeath(exit, { ...known, kernelKilled: exit.signal !== undefined && this.#watch.kernelKilled })
     const broken = this.#workers.remove(worker, exit)
     if (accepted !== undefined) this.#listener.onEnd(accepted.invocation.id, death)
     this.#endAll(stopped, { reason: 'stopped' })
@@ -262,6 +277,8 @@ export class WorkerPool {
   }
 
   #settle(): void {
-    this.#keepAlive.set(this.#dispatch.queued + this.#dispatch.running > 0)
+    const { running } = this.#dispatch
+    this.#keepAlive.set(this.#dispatch.queued + running > 0)
+    if (running > 0) this.#watch.wake()
   }
 }

@@ -100,7 +100,7 @@ class ProcessLink implements WorkerLink {
 
   kill(): void {
     if (this.pid === undefined || this.#exit !== undefined) return
-    // only before `exit`: afterwards the number may belong to somebody else
+    // not after `exit`: the number may belong to somebody else
     if (process.platform === 'win32' || !killGroup(this.pid)) this.#child.kill('SIGKILL')
   }
 
@@ -154,6 +154,9 @@ class ProcessLink implements WorkerLink {
   #exited(code: number | null, signal: string | null): void {
     if (this.#exit !== undefined) return
     this.#exit = { code, signal }
+    // what it started goes with it, also when it left by itself. At once: as long as one of them is there the number of
+    // the group is not given to another
+    if (this.pid !== undefined && process.platform !== 'win32') killGroup(this.pid)
     this.#grace = setTimeout(() => this.#tellWhenOver(true), OUTPUT_GRACE_MS)
     this.#tellWhenOver()
   }

@@ -7,11 +7,12 @@ import { deathFacts, describeExit, type PoolDeath } from './death.ts'
 import { type Guardian, startGuardian } from './guardian.ts'
 import { PoolWorker, type WorkerEvents } from './pool-worker.ts'
 import type { SpawnProfile, StartWorker, WorkerExit } from './worker-link.ts'
+import type { WatchOptions } from './worker-watch.ts'
 
 const STARTS_TRIED = 3
 const START_TIMEOUT_MS = 120_000
 
-export interface StartOptions {
+export interface StartOptions extends WatchOptions {
   /** The first frame of every worker. */
   readonly startup: Uint8Array
   readonly startWorker: StartWorker
