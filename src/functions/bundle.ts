@@ -20,7 +20,7 @@ export interface BundleOptions {
 }
 
 /** Something a function needs: `specifier` as the module `parent` names it. */
-interface Need {
+export interface Need {
   readonly parent: string
   readonly specifier: string
   readonly as: 'namespace' | 'require'
@@ -45,7 +45,8 @@ function uniqueNeeds(fn: ShippedFunction): Iterable<Need> {
   return found.values()
 }
 
-function needsOf(fn: ShippedFunction): Need[] {
+/** What a function's modules must give it, repeats included. */
+export function needsOf(fn: ShippedFunction): Need[] {
   if (fn.kind === 'text') return []
   if (fn.kind === 'object') return Object.values(fn.methods).flatMap(needsOf)
   if (fn.kind === 'module') return [whole(fn.url), ...(fn.args ?? []).flatMap(argumentNeeds)]

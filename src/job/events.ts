@@ -12,6 +12,15 @@ export type ExecutorEvent =
       readonly name: string
       readonly silent: boolean
     }
+  /** While objects are listed, or read from an inventory or a key list: what was found so far. */
+  | {
+      readonly type: 'job-selecting'
+      readonly at: number
+      readonly jobId: string
+      readonly objects: number
+      readonly bytes: number
+      readonly requests: number
+    }
   | {
       readonly type: 'job-planned'
       readonly at: number
@@ -19,6 +28,14 @@ export type ExecutorEvent =
       readonly callCount: number
       readonly bytes: number
       readonly plan?: Plan | undefined
+    }
+  /** A call gave a part of its input to a new one: `callCount` calls now. */
+  | {
+      readonly type: 'call-divided'
+      readonly at: number
+      readonly jobId: string
+      readonly call: number
+      readonly callCount: number
     }
   | { readonly type: 'call-started'; readonly at: number; readonly jobId: string; readonly call: number }
   | {
@@ -52,6 +69,8 @@ export type ExecutorEvent =
       readonly outcome: 'succeeded' | 'failed' | 'cancelled'
       readonly certificate?: Certificate | undefined
     }
+  /** For people: something is not as it could be. */
+  | { readonly type: 'warning'; readonly at: number; readonly text: string }
   | { readonly type: 'worker-output'; readonly at: number; readonly text: string; readonly stream: 'stdout' | 'stderr' }
 
 export type ExecutorListener = (event: ExecutorEvent) => void

@@ -1,0 +1,345 @@
+import fc from 'fast-check'
+import { beforeEach, describe, expect, it } from 'vitest'
+import type { Plan } from '../../partitioner/plan.ts'
+import { planPartitions } from '../../partitioner/plan-partitions.ts'
+import { cloudObject } from '../../src/core/cloud-object.ts'
+import { NotFoundError, StorageError } from '../../src/core/errors.ts'
+import { callId } from '../../src/core/ids.ts'
+import { encodeValue } from '../../src/functions/codec.ts'
+import { type CallEnd, commitEnd, INLINE_RESULT_BYTES, readCommit } from '../../src/job/commits.ts'
+import {
+  createJournal,
+  findJob,
+  type NewJournal,
+  openItems,
+  openJournal,
+  readFunction,
+  readOutputs,
+  readPlan,
+} from '../../src/job/journal.ts'
+import { deleteJob, listJobs } from '../../src/job/journal-list.ts'
+import { commitKey, driverFile, functionFile, jobFile, jobOfKey, parseJobName, planFile } from '../../src/job/keys.ts'
+import { encodeJob, type JobHead, PROTOCOL } from '../../src/job/messages.ts'
+import type { JournalPlace } from '../../src/job/place.ts'
+import { decodeItems, decodePlan, encodeItems, encodePlan } from '../../src/job/stored-inputs.ts'
+import type { StorageBackend } from '../../src/storage/backend.ts'
+import { layered } from '../../src/storage/layer.ts'
+import { MemoryBackend } from '../../src/storage/memory.ts'
+
+const STATS = {
+  startedAt: 1,
+  endedAt: 2,
+  runMs: 1,
+  cpuMs: 1,
+  bytesRead: 0,
+  recordsRead: 0,
+  resultBytes: 0,
+  rssBytes: 0,
+}
+const NOW = 1_000_000
+
+let memory: MemoryBackend
+let place: JournalPlace
+
+beforeEach(async () => {
+  memory = new MemoryBackend()
+  await memory.createBucket('b')
+  place = { backend: memory, bucket: 'b' }
+})
+
+function end(result: Uint8Array, attempt = 1): CallEnd {
+  return { attempt, result, stats: STATS as unknown as CallEnd['stats'] }
+}
+
+async function collected<T>(stream: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = []
+  for await (const each of stream) all.push(each)
+  return all
+}
+
+async function keys(): Promise<string[]> {
+  const found: string[] = []
+  for await (const page of memory.list('b')) found.push(...page.map(({ key }) => key))
+  return found
+}
+
+function planOf(sizes: readonly number[], objChunkSize: number): Plan {
+  const objects = sizes.map((size, i) =>
+    cloudObject({ backend: 'memory', bucket: 'b', key: `k${i}`, size, etag: `"${i}"` }),
+  )
+  const selected = { selection: ['memory://b/'], objects, skipped: [], requests: [], encoded: [], allowUnpinned: false }
+  return planPartitions(selected, { objChunkSize })
+}
+
+function newJob(extra: Partial<NewJournal> = {}, extraEnv: Record<string, string> = {}): NewJournal {
+  const names = { protocol: PROTOCOL, executorId: 'abc-0', jobId: 'M000' } as const
+  const fn = { kind: 'text', name: 'f', text: '(x) => x' } as const
+  const head: JobHead = { ...names, kind: 'map', extraEnv, fn, storage: { backend: 'memory', bucket: 'b' } }
+  const bytes = encodeJob(head, encodeValue([]))
+  return {
+    executorId: 'abc-0',
+    parts: [{ jobId: 'M000', kind: 'map', title: 'f', calls: 3, settings: { chunksize: 2 } }],
+    functions: new Map([['M000', { identity: 'id', bytes }]]),
+    inputs: { plan: planOf([10, 0, 5], 4) },
+    ...extra,
+  }
+}
+
+describe('names and keys', () => {
+  it.each([
+    ['abc-0-M000', { executorId: 'abc-0', jobId: 'M000', letter: 'M' }],
+    ['a-b-0-R1234', { executorId: 'a-b-0', jobId: 'R1234', letter: 'R' }],
+    ['abc', undefined],
+    ['a/b-0-M000', undefined],
+    ['abc-0-M00', undefined],
+    ['abc-0-X000', undefined],
+  ])('%s', (name, parsed) => expect(parseJobName(name)).toEqual(parsed))
+
+  it('temporaries of other kinds belong to no job', () => {
+    expect(jobOfKey(commitKey('abc-0-M000', 'M000', '00001'))).toBe('abc-0-M000')
+    const others = ['quern.jobs/tmp/x', 'quern.jobs/probe-1', 'quern.jobs/abc-0-M000', 'data/abc-0-M000/x']
+    for (const key of others) expect(jobOfKey(key)).toBeUndefined()
+  })
+})
+
+describe('stored inputs', () => {
+  it('a plan comes back as it was, with the ids of its calls', async () => {
+    const sizes = fc.array(fc.nat(50), { maxLength: 12 })
+    await fc.assert(
+      fc.asyncProperty(sizes, fc.integer({ min: 1, max: 20 }), async (given, chunk) => {
+        const plan = planOf(given, chunk)
+        const { plan: read, idOf } = await decodePlan(encodePlan(plan))
+        expect(read).toEqual(plan)
+        plan.partitions.forEach((_, call) => {
+          expect(idOf(call)).toBe(callId(call))
+        })
+      }),
+    )
+  })
+
+  it('keeps ids that are not the calls own', async () => {
+    const plan = planOf([10, 8], 4)
+    const ids = new Map([[3, { prefix: 'r1-', first: 7 }]])
+    const { idOf } = await decodePlan(encodePlan(plan, (call) => ids.get(call)))
+    expect(plan.partitions.map((_, call) => idOf(call))).toEqual(['00000', '00001', '00002', 'r1-00007', 'r1-00008'])
+  })
+
+  it('items come back however the stream is cut; one that is cut short is an error', async () => {
+    const items = fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 20 })
+    await fc.assert(
+      fc.asyncProperty(items, fc.integer({ min: 1, max: 9 }), async (given, step) => {
+        const bytes = Buffer.concat(await collected(encodeItems(given.length, (i) => given[i] as Uint8Array)))
+        async function* cut(to: number) {
+          for (let at = 0; at < to; at += step) yield bytes.subarray(at, Math.min(to, at + step))
+        }
+        expect((await collected(decodeItems(cut(bytes.length)))).map((item) => [...item])).toEqual(
+          given.map((item) => [...item]),
+        )
+        if (bytes.length > 0) await expect(collected(decodeItems(cut(bytes.length - 1)))).rejects.toThrow('end within')
+      }),
+    )
+  })
+
+  it('items are encoded only as they are written', async () => {
+    let encoded = 0
+    const stream = encodeItems(1_000, () => {
+      encoded += 1
+      return Buffer.alloc(100_000)
+    })
+    await stream.next()
+    expect(encoded).toBeLessThan(5)
+  })
+})
+
+describe('commits', () => {
+  it('of many attempts at once one wins, and all report it: 1,000 rounds', async () => {
+    const at = { ...place, name: 'abc-0-M000', series: 'M000' }
+    for (let round = 0; round < 1_000; round++) {
+      const size = round % 10 === 0 ? INLINE_RESULT_BYTES + 1 : 3
+      const attempts = [1, 2, 3].map((n) => commitEnd(at, callId(round), end(Buffer.alloc(size, n), n)))
+      const ends = await Promise.all(attempts)
+      expect(ends.filter(({ won }) => won)).toHaveLength(1)
+      const winner = ends.findIndex(({ won }) => won) + 1
+      for (const { end: told } of ends) {
+        expect(told.attempt).toBe(winner)
+        expect(Buffer.compare(told.result, Buffer.alloc(size, winner))).toBe(0)
+      }
+    }
+    // what losers had written is gone
+    expect((await keys()).filter((key) => key.includes('/attempts/'))).toHaveLength(100)
+  })
+
+  it.each([0, INLINE_RESULT_BYTES, INLINE_RESULT_BYTES + 1])('a result of %i bytes is read back', async (size) => {
+    const at = { ...place, name: 'abc-0-M000', series: 'M000' }
+    const result = Buffer.alloc(size, 7)
+    expect(await readCommit(at, '00000')).toBeUndefined()
+    const given = { ...end(result, 4), read: { delivered: 1 }, output: { key: 'o' } }
+    expect(await commitEnd(at, '00000', given)).toEqual({ won: true, end: given })
+    const { result: back, ...rest } = (await readCommit(at, '00000')) as CallEnd
+    expect(Buffer.compare(back, result)).toBe(0)
+    expect(rest).toEqual({ attempt: 4, stats: STATS, read: { delivered: 1 }, output: { key: 'o' } })
+    expect(await keys()).toHaveLength(size > INLINE_RESULT_BYTES ? 2 : 1)
+  })
+
+  it.each(['done', 'not done'])('an answer that is lost (%s) is no lost race', async (fate) => {
+    let lost = 1
+    const flaky: StorageBackend = layered(memory, {
+      async put(bucket, key, body, options) {
+        if (lost-- <= 0) return memory.put(bucket, key, body, options)
+        if (fate === 'done') await memory.put(bucket, key, body, options)
+        throw new StorageError('UNAVAILABLE', 'reset', { backend: 'memory', operation: 'put' })
+      },
+    })
+    const at = { backend: flaky, bucket: 'b', name: 'abc-0-M000', series: 'M000' }
+    expect((await commitEnd(at, '00000', end(Buffer.from('x')))).won).toBe(true)
+    expect((await commitEnd(at, '00000', end(Buffer.from('y')))).end.result).toEqual(new Uint8Array([120]))
+  })
+
+  it('a store that fails for good fails the commit', async () => {
+    const broken = layered(memory, {
+      put: () => Promise.reject(new StorageError('PERMISSION_DENIED', 'no', { backend: 'memory', operation: 'put' })),
+    })
+    const at = { backend: broken, bucket: 'b', name: 'abc-0-M000', series: 'M000' }
+    await expect(commitEnd(at, '00000', end(Buffer.from('x')))).rejects.toMatchObject({ code: 'PERMISSION_DENIED' })
+  })
+
+  it('a result that is not whole, or a commit of another format, is an error', async () => {
+    const at = { ...place, name: 'abc-0-M000', series: 'M000' }
+    await commitEnd(at, '00000', end(Buffer.alloc(INLINE_RESULT_BYTES + 1)))
+    const [large = ''] = (await keys()).filter((key) => key.includes('/attempts/'))
+    await memory.put('b', large, Buffer.alloc(5))
+    await expect(readCommit(at, '00000')).rejects.toThrow(/has 5 bytes of/)
+    const head = Buffer.from(JSON.stringify({ version: 2 }))
+    const length = Buffer.alloc(4)
+    length.writeUInt32LE(head.length)
+    await memory.put('b', commitKey('abc-0-M000', 'M000', '00001'), Buffer.concat([length, head]))
+    await expect(readCommit(at, '00001')).rejects.toThrow(/format 2/)
+  })
+})
+
+describe('a journal', () => {
+  it('holds what a resume needs', async () => {
+    const job = newJob({ outputs: { some: 'thing' } })
+    await createJournal(place, job, NOW)
+    const { record, driver } = await openJournal(place, 'abc-0-M000')
+    expect(record).toMatchObject({ name: 'abc-0-M000', parts: job.parts, inputs: 'plan', createdAt: NOW })
+    expect(driver.record).toMatchObject({ epoch: 1, pid: process.pid, renewedAt: NOW, code: 0, replan: 0 })
+    expect((await readPlan(place, 'abc-0-M000', 0)).plan).toEqual((job.inputs as { plan: Plan }).plan)
+    const { identity, head } = await readFunction(place, record, 'M000', {})
+    expect([identity, head.fn.kind]).toEqual(['id', 'text'])
+    expect(await readOutputs(place, 'abc-0-M000')).toEqual({ some: 'thing' })
+  })
+
+  it('holds items', async () => {
+    await createJournal(place, newJob({ inputs: { count: 2, itemOf: (i) => Buffer.from([i, i]) } }), NOW)
+    const items = await collected(decodeItems(await openItems(place, 'abc-0-M000')))
+    expect(items.map((item) => [...item])).toEqual([
+      [0, 0],
+      [1, 1],
+    ])
+  })
+
+  it('a name is claimed once; the loser leaves the winner alone', async () => {
+    await createJournal(place, newJob(), NOW)
+    const before = await keys()
+    await expect(createJournal(place, newJob(), NOW + 1)).rejects.toThrow('abc-0-M000 is the name of another job')
+    expect(await keys()).toEqual(before)
+    expect((await openJournal(place, 'abc-0-M000')).record.createdAt).toBe(NOW)
+  })
+
+  it('keeps no secret; who resumes must have them', async () => {
+    const env = { DB_PASSWORD: 'hush-1', apiToken: 'hush-2', aws_secret: 'hush-3', MY_KEY: 'hush-4', LEVEL: 'info' }
+    await createJournal(place, newJob({}, env), NOW)
+    for (const key of await keys()) {
+      const { body } = await memory.get('b', key)
+      expect(Buffer.concat(await collected(body)).toString('latin1')).not.toContain('hush')
+    }
+    const { record } = await openJournal(place, 'abc-0-M000')
+    const some = { DB_PASSWORD: 'hush-1', MY_KEY: 'other' }
+    await expect(readFunction(place, record, 'M000', some)).rejects.toThrow(/apiToken, aws_secret.*set them/)
+    const { head } = await readFunction(place, record, 'M000', { ...env, MY_KEY: 'other' })
+    expect(head.extraEnv).toEqual({ ...env, MY_KEY: 'other' })
+  })
+
+  it('of a map-reduce is found by the name of its map too', async () => {
+    const parts = [
+      { jobId: 'M003', kind: 'map' as const, title: 'f', calls: 3, settings: {} },
+      { jobId: 'R003', kind: 'reduce' as const, title: 'g', calls: 1, settings: {}, reduce: { byKey: false } },
+    ]
+    await createJournal(place, newJob({ parts }), NOW)
+    expect(await findJob(place, 'abc-0-M003')).toBe('abc-0-R003')
+    expect(await findJob(place, 'abc-0-R003')).toBe('abc-0-R003')
+    await expect(findJob(place, 'abc-0-M004')).rejects.toBeInstanceOf(NotFoundError)
+    await expect(openJournal(place, 'abc-0-M004')).rejects.toThrow('no such job')
+  })
+
+  it.each([
+    ['job.json alone', (key: string) => key.endsWith('job.json')],
+    ['no driver', (key: string) => key !== driverFile('abc-0-M000')],
+    ['no claim', (key: string) => key !== jobFile('abc-0-M000')],
+  ])('that was left while it was written (%s) says so, and can be cleaned', async (_, stays) => {
+    await createJournal(place, newJob(), NOW)
+    const gone = (await keys()).filter((key) => !stays(key))
+    expect(gone).not.toEqual([])
+    await memory.delete('b', gone)
+    await expect(openJournal(place, 'abc-0-M000')).rejects.toThrow(/cannot be resumed.*had not begun/)
+    expect(await listJobs(place)).toMatchObject([{ name: 'abc-0-M000', state: 'unbegun' }])
+    await deleteJob(place, 'abc-0-M000')
+    expect(await keys()).toEqual([])
+  })
+
+  it.each([functionFile('abc-0-M000', 'M000'), planFile('abc-0-M000', 0)])('without %s says so', async (missing) => {
+    await createJournal(place, newJob(), NOW)
+    await memory.delete('b', [missing])
+    const read = async () => {
+      const { record } = await openJournal(place, 'abc-0-M000')
+      await readFunction(place, record, 'M000', {})
+      await readPlan(place, record.name, 0)
+    }
+    await expect(read()).rejects.toThrow(/cannot be resumed.*had not begun/)
+  })
+})
+
+describe('the list of jobs', () => {
+  const around = { nowMs: NOW, isRunning: () => true }
+
+  it('says state, calls, commits and size of each', async () => {
+    const lease = await createJournal(place, newJob(), NOW)
+    const at = { ...place, name: 'abc-0-M000', series: 'M000' }
+    await commitEnd(at, '00000', end(Buffer.from('x')))
+    await commitEnd({ ...at, series: 'M000.1' }, '00000', end(Buffer.from('x')))
+    await memory.put('b', 'quern.jobs/tmp/other', Buffer.from('x'))
+    const [job, ...others] = await listJobs(place, around)
+    expect(others).toEqual([])
+    expect(job).toMatchObject({
+      name: 'abc-0-M000',
+      state: 'running',
+      title: 'f',
+      calls: 3,
+      committed: 1,
+      createdAt: NOW,
+    })
+    let bytes = 0
+    for await (const page of memory.list('b', { prefix: 'quern.jobs/abc' })) for (const { size } of page) bytes += size
+    expect(job?.bytes).toBe(bytes)
+    await lease.end('failed', NOW, 'why')
+    expect(await listJobs(place, around)).toMatchObject([{ state: 'failed', error: 'why' }])
+  })
+
+  it('a driver that is gone, or silent, leaves an interrupted job', async () => {
+    await createJournal(place, newJob(), NOW)
+    expect(await listJobs(place, { ...around, isRunning: () => false })).toMatchObject([{ state: 'interrupted' }])
+    expect(await listJobs(place, { ...around, nowMs: NOW + 59_999 })).toMatchObject([{ state: 'running' }])
+    expect(await listJobs(place, { ...around, nowMs: NOW + 60_000 })).toMatchObject([{ state: 'interrupted' }])
+  })
+
+  it('is empty where there is no bucket, and removing what is gone is no error', async () => {
+    const nowhere = { backend: memory, bucket: 'nowhere' }
+    expect(await listJobs(nowhere)).toEqual([])
+    await deleteJob(place, 'abc-0-M000')
+    await createJournal(place, newJob(), NOW)
+    await createJournal(place, newJob({ executorId: 'abc-00' }), NOW)
+    await deleteJob(place, 'abc-0-M000')
+    expect((await listJobs(place)).map(({ name }) => name)).toEqual(['abc-00-M000'])
+  })
+})
