@@ -2,17 +2,29 @@
 import type { JobCalls } from './calls.ts'
 import type { CallTry, SchedulerLimits } from './scheduler-protocol.ts'
 
+export interface StartedCall {
+  readonly call: number
+  /** Since when its time counts; undefined for a reduce call that has not been fed. */
+  sinceMs: number | undefined
+}
+
 export interface RunningInvocation {
   readonly id: number
   readonly calls: JobCalls
   readonly tries: readonly CallTry[]
   readonly waits: boolean
   readonly sentAtMs: number
-  /** Its calls that have not ended in it. */
-  readonly open: Set<number>
-  /** The call that runs, and since when its time counts. */
-  started: { readonly call: number; sinceMs: number | undefined } | undefined
+  /** Its calls that have not ended in it, and the numbers of their tries. */
+  readonly open: Map<number, number>
+  /** How many of those have not ended elsewhere. */
+  live: number
+  /** The call that runs. */
+  started: StartedCall | undefined
   everStarted: boolean
+  /** When something last came from it. */
+  heardAtMs: number
+  /** We have told it to stop. */
+  stopping: boolean
 }
 
 export class Invocations {
@@ -34,9 +46,25 @@ export class Invocations {
   }
 
   add(calls: JobCalls, tries: readonly CallTry[], waits: boolean, nowMs: number): RunningInvocation {
-    const open = new Set(tries.map(({ call }) => call))
     const id = this.#next++
-    const invocation = { id, calls, tries, waits, sentAtMs: nowMs, open, started: undefined, everStarted: false }
+    const open = new Map<number, number>()
+    for (const { call, attempt } of tries) {
+      open.set(call, attempt)
+      calls.held(call, id)
+    }
+    const invocation: RunningInvocation = {
+      id,
+      calls,
+      tries,
+      waits,
+      sentAtMs: nowMs,
+      open,
+      live: open.size,
+      started: undefined,
+      everStarted: false,
+      heardAtMs: nowMs,
+      stopping: false,
+    }
     this.#running.set(id, invocation)
     if (waits) this.#waiting += 1
     return invocation
@@ -46,38 +74,33 @@ export class Invocations {
     return this.#running.get(id)
   }
 
+  /** Something came from it. */
+  heard(id: number, nowMs: number): void {
+    const running = this.#running.get(id)
+    if (running !== undefined) running.heardAtMs = nowMs
+  }
+
+  all(): Iterable<RunningInvocation> {
+    return this.#running.values()
+  }
+
+  /** Whether it runs this call, which has not ended, now. */
+  runs(id: number, call: number): boolean {
+    const running = this.#running.get(id)
+    return running?.started?.call === call && !running.stopping && !running.calls.isEnded(call)
+  }
+
   /** Frees its slot. */
   release(invocation: RunningInvocation): void {
     if (this.#running.delete(invocation.id) && invocation.waits) this.#waiting -= 1
   }
 
-  /** One of its calls has ended, however. */
+  /** One of its calls has ended in it, however. */
   close(invocation: RunningInvocation, call: number): void {
-    invocation.open.delete(call)
+    const { calls, id } = invocation
+    if (!invocation.open.delete(call)) return
+    calls.released(call, id)
+    if (!calls.isEnded(call)) invocation.live -= 1
     if (invocation.started?.call === call) invocation.started = undefined
   }
-
-  /** Those of a job with an open call that `hit` names. */
-  holding(calls: JobCalls, hit: (call: number) => boolean): RunningInvocation[] {
-    return [...this.#running.values()].filter(
-      (each) => each.calls === calls && [...each.open].some((call) => hit(call) && !calls.isEnded(call)),
-    )
-  }
-
-  overdue(nowMs: number): RunningInvocation[] {
-    return [...this.#running.values()].filter((each) => (deadlineOf(each) ?? Number.POSITIVE_INFINITY) <= nowMs)
-  }
-
-  /** The earliest deadline; Infinity when there is none. */
-  get nextDeadlineMs(): number {
-    let next = Number.POSITIVE_INFINITY
-    for (const each of this.#running.values()) next = Math.min(next, deadlineOf(each) ?? next)
-    return next
-  }
-}
-
-function deadlineOf({ calls, started }: RunningInvocation): number | undefined {
-  const { timeoutMs } = calls.job
-  if (timeoutMs === undefined || started?.sinceMs === undefined) return undefined
-  return started.sinceMs + timeoutMs
 }

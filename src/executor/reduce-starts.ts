@@ -1,63 +1,108 @@
 /** Which reduce calls may start, over all reduce jobs of an executor; when one may is the rule of reducers/scheduler. */
 import { ReduceScheduler, type ReduceSlots, type ReduceStart } from '../../reducers/scheduler.ts'
+import { Queue } from '../futures/queue.ts'
 import type { JobCalls } from './calls.ts'
 import type { ReduceSpec } from './scheduler-protocol.ts'
 
 interface ReduceJob {
-  readonly mapJob: string
+  readonly calls: JobCalls
   readonly scheduler: ReduceScheduler
   /** Calls to be started once more; all their inputs may have ended. */
-  readonly again: number[]
+  readonly again: Queue<number>
 }
 
 export class ReduceStarts {
   readonly #jobs = new Map<string, ReduceJob>()
+  readonly #byMapJob = new Map<string, ReduceJob[]>()
+  /** Those that may have something to start. */
+  readonly #eager = new Set<ReduceJob>()
 
   /** Registers a reduce job; its map job has reported nothing yet. */
-  add(reduceJob: string, { mapJob, groups, spawnReducer }: ReduceSpec): void {
-    this.#jobs.set(reduceJob, { mapJob, scheduler: new ReduceScheduler(groups, spawnReducer), again: [] })
+  add(calls: JobCalls, { mapJob, groups, spawnReducer }: ReduceSpec): void {
+    const job = { calls, scheduler: new ReduceScheduler(groups, spawnReducer), again: new Queue<number>() }
+    this.#jobs.set(calls.job.id, job)
+    this.#byMapJob.set(mapJob, [...this.#of(mapJob), job])
+    this.#eager.add(job)
   }
 
   /** All its calls have ended. */
-  remove(reduceJob: string): void {
+  remove(reduceJob: string, { mapJob }: ReduceSpec): void {
+    const job = this.#jobs.get(reduceJob)
+    if (job === undefined) return
     this.#jobs.delete(reduceJob)
+    this.#eager.delete(job)
+    const others = this.#of(mapJob).filter((each) => each !== job)
+    if (others.length === 0) this.#byMapJob.delete(mapJob)
+    else this.#byMapJob.set(mapJob, others)
   }
 
-  mapEnded(mapJob: string, call: number): void {
-    for (const job of this.#of(mapJob)) job[1].scheduler.mapEnded(call, 'succeeded')
+  /** A map has ended for good: with a value, or with a failure that is tolerated. */
+  mapEnded(mapJob: string, call: number, outcome: 'succeeded' | 'tolerated'): void {
+    for (const job of this.#of(mapJob)) {
+      job.scheduler.mapEnded(call, outcome)
+      this.#eager.add(job)
+    }
   }
 
   /** The reduce calls that can never have their inputs now. */
-  mapFailed(mapJob: string, call: number): { reduceJob: string; group: number }[] {
-    return this.#of(mapJob).flatMap(([reduceJob, { scheduler }]) =>
-      scheduler.mapFailed(call).map((group) => ({ reduceJob, group })),
+  mapFailed(mapJob: string, call: number): { calls: JobCalls; group: number }[] {
+    return this.#of(mapJob).flatMap(({ calls, scheduler }) =>
+      scheduler.mapFailed(call).map((group) => ({ calls, group })),
     )
   }
 
+  /** `child` is read by whoever reads `parent`, right after it. */
+  insert(mapJob: string, parent: number, child: number): void {
+    for (const { scheduler } of this.#of(mapJob)) scheduler.insert(parent, child)
+  }
+
   again(reduceJob: string, call: number): void {
-    this.#jobs.get(reduceJob)?.again.push(call)
-  }
-
-  /** Starts of this job for these slots; each counts once, also where it is a try more. */
-  take(reduceJob: string, slots: ReduceSlots, calls: JobCalls): ReduceStart[] {
     const job = this.#jobs.get(reduceJob)
-    if (job === undefined) return []
-    const starts: ReduceStart[] = []
-    let { waitingFree } = slots
-    let spare = slots.free - slots.wantedByMaps
-    for (let left = job.again.length; left > 0 && (waitingFree > 0 || spare > 0); left--) {
-      const group = job.again.shift() as number
-      if (!calls.isQueued(group)) continue
-      starts.push({ group, waits: waitingFree > 0 })
-      if (waitingFree > 0) waitingFree -= 1
-      else spare -= 1
-    }
-    const free = spare + slots.wantedByMaps
-    starts.push(...job.scheduler.take({ free, wantedByMaps: slots.wantedByMaps, waitingFree }))
-    return starts
+    if (job === undefined) return
+    job.again.push(call)
+    this.#eager.add(job)
   }
 
-  #of(mapJob: string): [string, ReduceJob][] {
-    return [...this.#jobs].filter(([, job]) => job.mapJob === mapJob)
+  /** Whether there may be something to start. */
+  get eager(): boolean {
+    return this.#eager.size > 0
+  }
+
+  /** Starts for these slots; each counts once, also where it is a try more. */
+  *take(slots: () => ReduceSlots): Iterable<{ calls: JobCalls; starts: readonly ReduceStart[] }> {
+    for (const job of this.#eager) {
+      const free = slots()
+      if (free.free <= free.wantedByMaps && free.waitingFree <= 0) return
+      const starts = startsOf(job, free)
+      const ordinary = starts.filter(({ waits }) => !waits).length
+      // with room left it has nothing to start until a map ends or a call comes back
+      if (free.free - free.wantedByMaps > ordinary) this.#eager.delete(job)
+      if (starts.length > 0) yield { calls: job.calls, starts }
+    }
+  }
+
+  #of(mapJob: string): readonly ReduceJob[] {
+    return this.#byMapJob.get(mapJob) ?? []
+  }
+}
+
+function startsOf({ again, calls, scheduler }: ReduceJob, slots: ReduceSlots): ReduceStart[] {
+  const starts: ReduceStart[] = []
+  let { waitingFree } = slots
+  let spare = slots.free - slots.wantedByMaps
+  const add = (start: ReduceStart) => {
+    // it has ended before it could start
+    if (!calls.isQueued(start.group)) return
+    starts.push(start)
+    if (start.waits) waitingFree -= 1
+    else spare -= 1
+  }
+  while (again.size > 0 && (waitingFree > 0 || spare > 0)) {
+    add({ group: again.shift() as number, waits: waitingFree > 0 })
+  }
+  for (;;) {
+    const next = scheduler.take({ free: spare, wantedByMaps: 0, waitingFree })
+    if (next.length === 0) return starts
+    next.forEach(add)
   }
 }

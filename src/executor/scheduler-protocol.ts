@@ -1,8 +1,9 @@
 /** What the run loop tells the scheduler, and what it answers. Plain data: any schedule can be replayed in a test. */
 
 import type { InvocationDeath } from '../compute/backend.ts'
-import type { RetryPolicy } from '../core/backoff.ts'
 import type { AttemptEvent, WorkerStats } from '../monitor/monitor.ts'
+import type { CallRetries, FailureTolerance } from './failure-policy.ts'
+import type { SpeculationPolicy } from './stragglers.ts'
 
 export interface SchedulerJob {
   /** `M000` */
@@ -11,13 +12,33 @@ export interface SchedulerJob {
   readonly calls: number
   /** Calls per invocation; absent: the scheduler decides. */
   readonly chunksize?: number | undefined
+  /** Memory of the workers that run it, MiB; what a retry after an out-of-memory multiplies. */
+  readonly memoryMiB?: number | undefined
   /** Longest a call may run; counted from its start, a reduce call's from its last input. */
   readonly timeoutMs?: number | undefined
+  /** Longest a map call may stay queued, from each time it is until it starts. */
+  readonly queueTimeoutMs?: number | undefined
+  /** Longest a call that runs may stay without a report or a heartbeat. */
+  readonly silenceTimeoutMs?: number | undefined
   /** Tries again after a failure. */
-  readonly retries?: RetryPolicy | undefined
+  readonly retries?: CallRetries | undefined
+  /** Backup attempts of calls that take much longer than the others. */
+  readonly speculate?: SpeculationPolicy | undefined
   readonly failFast?: boolean | undefined
+  /** Failures that the job survives. Absent: none fails the job's other calls, and a reduce that needs one fails. */
+  readonly maxFailures?: FailureTolerance | undefined
+  /** A call that failed for good is handed out by `divide` where this says so, and not settled. */
+  divides?(call: number, why: FailureReason): boolean
+  /** Calls that ended before: settled at once, and never run. */
+  readonly restored?: readonly RestoredCall[] | undefined
   /** Set for a reduce job: its calls read these groups of map calls. */
   readonly reduces?: ReduceSpec | undefined
+}
+
+export interface RestoredCall {
+  readonly call: number
+  readonly attempts: number
+  readonly outcome: CallOutcome
 }
 
 export interface ReduceSpec {
@@ -34,14 +55,32 @@ export type SchedulerEvent =
   /** A map job stands before the reduce job that reads it. */
   | { readonly type: 'submitted'; readonly jobs: readonly SchedulerJob[] }
   | { readonly type: 'attempt'; readonly event: AttemptEvent }
+  /** Something came from a running call: it is not silent. */
+  | { readonly type: 'heard'; readonly invocation: number }
   /** The invocation is over and its slot is free. */
   | { readonly type: 'ended'; readonly invocation: number }
   /** The backend did not take it. */
   | { readonly type: 'refused'; readonly invocation: number; readonly error: Error }
   /** The input of a call cannot be made or sent: it fails without a try. */
   | { readonly type: 'unsendable'; readonly job: string; readonly call: number; readonly error: Error }
-  /** All inputs of a reduce call have been fed: its time starts. */
-  | { readonly type: 'fed'; readonly job: string; readonly call: number }
+  /** All inputs of a reduce call have been fed to this invocation: its time starts. */
+  | { readonly type: 'fed'; readonly invocation: number; readonly call: number }
+  /** What a call did elsewhere is known now: it ends with it, whatever runs of it. */
+  | ({ readonly type: 'restore'; readonly job: string } & RestoredCall)
+  /**
+   * A call gave away a part of its input: `added` new calls, with the next places of the job, have it (`appended`).
+   * Without `keeps` it is the answer to `divide`: the call is queued again, its failures forgotten. With it, the call
+   * goes on in that invocation. Nothing happens where the call is not handed out, or not in that invocation, any more.
+   */
+  | {
+      readonly type: 'divided'
+      readonly job: string
+      readonly call: number
+      readonly added: number
+      readonly keeps?: number | undefined
+    }
+  /** Ends a call that was handed out by `divide`; nothing happens where it is not any more. */
+  | { readonly type: 'resolve'; readonly job: string; readonly call: number; readonly outcome: CallOutcome }
   /** `calls` absent: all of the job. `running`: also what runs. */
   | {
       readonly type: 'cancel'
@@ -56,7 +95,13 @@ export type SchedulerEvent =
 
 export type CallOutcome =
   | { readonly type: 'succeeded'; readonly result: Uint8Array; readonly stats: WorkerStats; readonly read?: unknown }
-  | { readonly type: 'failed'; readonly why: FailureReason; readonly stats?: WorkerStats | undefined }
+  /** `quarantined`: its input is set aside; tolerated, and not counted by `maxFailures`. */
+  | {
+      readonly type: 'failed'
+      readonly why: FailureReason
+      readonly stats?: WorkerStats | undefined
+      readonly quarantined?: true
+    }
   | { readonly type: 'cancelled'; readonly reason: Error }
 
 export type FailureReason =
@@ -64,6 +109,8 @@ export type FailureReason =
   | { readonly by: 'function'; readonly error: Uint8Array }
   | { readonly by: 'death'; readonly death: InvocationDeath | undefined }
   | { readonly by: 'timeout'; readonly timeoutMs: number }
+  | { readonly by: 'queue'; readonly timeoutMs: number }
+  | { readonly by: 'silence'; readonly timeoutMs: number }
   /** An input that a reduce call needs has failed: which map call. */
   | { readonly by: 'input'; readonly mapJob: string; readonly call: number }
   | { readonly by: 'error'; readonly error: Error }
@@ -81,6 +128,8 @@ export type SchedulerCommand =
       readonly job: string
       readonly calls: readonly CallTry[]
       readonly waits: boolean
+      /** Where it differs from the job's. */
+      readonly memoryMiB?: number | undefined
     }
   | { readonly type: 'stop'; readonly invocation: number }
   | { readonly type: 'running'; readonly job: string; readonly call: number }
@@ -88,8 +137,21 @@ export type SchedulerCommand =
       readonly type: 'settle'
       readonly job: string
       readonly call: number
+      /** Tries that began, or were lost with their worker. */
       readonly attempts: number
       readonly outcome: CallOutcome
+      /** A failure that the job survives. */
+      readonly tolerated: boolean
+    }
+  /** The call failed for good and `divides` wants it: to be answered by `divided` or `resolve`. */
+  | { readonly type: 'divide'; readonly job: string; readonly call: number; readonly outcome: CallOutcome }
+  /** A `divided` that was taken: the calls from `first` on have what `call` gave away. */
+  | {
+      readonly type: 'appended'
+      readonly job: string
+      readonly call: number
+      readonly first: number
+      readonly added: number
     }
   /** Come back with a `time` event at this time. */
   | { readonly type: 'wake'; readonly atMs: number }

@@ -2,48 +2,66 @@
  * Decides what runs: events in, commands out. It does no I/O and reads no clock (`nowMs` is monotonic and passed in),
  * so every schedule can be replayed in a test. What it holds:
  *
- *   - every call of a submitted job is settled exactly once;
- *   - never more invocations under way than slots; a reducer never takes a slot that a map could use;
- *   - a worker's death ends only the call that had started: what had not goes back to the queue.
+ *   - every call of a submitted job is settled exactly once, however many tries of it run (settlements);
+ *   - never more invocations under way than slots; a reducer never takes a slot that a map could use (dispatch);
+ *   - a worker's death or stop ends only the call that had started: what had not goes back to the queue.
  *
- * Left to others: performing (run-loop), when reducers may start (reducers/scheduler), what a call's input is (job-run).
+ * Left to others: what a failure leads to (failure-policy), who is a straggler (stragglers), what is due when
+ * (deadlines), when reducers may start (reducers/scheduler), performing (run-loop), what a call's input is (job-run).
  */
-import { DEFAULT_RETRY, retryDelayMs } from '../core/backoff.ts'
-import { CancelledError } from '../core/errors.ts'
+import { ValidationError } from '../core/errors.ts'
 import type { AttemptEvent } from '../monitor/monitor.ts'
-import { JobCalls } from './calls.ts'
+import { type Demand, JobCalls } from './calls.ts'
+import { Deadlines, type Due } from './deadlines.ts'
+import { Dispatch } from './dispatch.ts'
+import { nextMemoryMiB, retryAfterMs } from './failure-policy.ts'
 import { Invocations, type RunningInvocation } from './invocations.ts'
 import { ReduceStarts } from './reduce-starts.ts'
 import type {
   CallOutcome,
-  CallTry,
   SchedulerCommand,
   SchedulerEvent,
   SchedulerJob,
   SchedulerLimits,
 } from './scheduler-protocol.ts'
+import { Settlements } from './settlements.ts'
+
+type Failed = Extract<CallOutcome, { type: 'failed' }>
+type EventOf<T extends SchedulerEvent['type']> = Extract<SchedulerEvent, { type: T }>
 
 export class Scheduler {
-  readonly #slots: number
   readonly #random: () => number
   readonly #jobs = new Map<string, JobCalls>()
   readonly #reduces = new ReduceStarts()
+  readonly #demand: Demand = { wanting: 0 }
   readonly #running: Invocations
-  #wakeAtMs = Number.POSITIVE_INFINITY
+  readonly #deadlines: Deadlines
+  readonly #dispatch: Dispatch
+  readonly #settlements: Settlements
+  #order = 0
   #commands: SchedulerCommand[] = []
 
   /** `random` in [0, 1): the jitter of retries. */
   constructor(limits: SchedulerLimits, random: () => number = Math.random) {
-    this.#running = new Invocations(limits)
-    this.#slots = limits.slots
     this.#random = random
+    this.#running = new Invocations(limits)
+    this.#deadlines = new Deadlines(this.#running)
+    const emit = (command: SchedulerCommand) => this.#commands.push(command)
+    const parts = { running: this.#running, reduces: this.#reduces, emit }
+    this.#dispatch = new Dispatch({ ...parts, slots: limits.slots, deadlines: this.#deadlines, demand: this.#demand })
+    this.#settlements = new Settlements({ ...parts, jobs: this.#jobs, dispatch: this.#dispatch })
   }
 
   /** What to do now, in order. */
   handle(event: SchedulerEvent, nowMs: number): readonly SchedulerCommand[] {
+    if (event.type === 'heard') {
+      this.#running.heard(event.invocation, nowMs)
+      return []
+    }
     this.#take(event, nowMs)
-    this.#dispatch(nowMs)
-    this.#planWake(nowMs, event.type === 'time')
+    this.#dispatch.run(nowMs)
+    const atMs = this.#deadlines.takeWake()
+    if (atMs !== undefined) this.#commands.push({ type: 'wake', atMs: Math.max(nowMs, atMs) })
     const commands = this.#commands
     this.#commands = []
     return commands
@@ -54,11 +72,20 @@ export class Scheduler {
     return this.#jobs.size === 0
   }
 
+  /** Slots that nothing that waits for one wants. */
+  get idleSlots(): number {
+    return this.#demand.wanting > 0 ? 0 : this.#running.freeSlots
+  }
+
+  /** Whether the invocation runs this call, which has not ended, now. */
+  runs(invocation: number, call: number): boolean {
+    return this.#running.runs(invocation, call)
+  }
+
   #take(event: SchedulerEvent, nowMs: number): void {
     switch (event.type) {
       case 'submitted':
-        for (const job of event.jobs) this.#submit(job)
-        return
+        return this.#submit(event.jobs, nowMs)
       case 'attempt':
         return this.#attempt(event.event, nowMs)
       case 'ended':
@@ -66,70 +93,95 @@ export class Scheduler {
       case 'refused':
         return this.#refused(event.invocation, event.error)
       case 'unsendable':
-        return this.#fail(event.job, event.call, { type: 'failed', why: { by: 'error', error: event.error } })
+        return this.#settle(event.job, event.call, { type: 'failed', why: { by: 'error', error: event.error } })
       case 'fed':
-        return this.#fed(event.job, event.call, nowMs)
+        return this.#fed(event.invocation, event.call, nowMs)
+      case 'restore':
+        return this.#settle(event.job, event.call, event.outcome)
+      case 'resolve':
+        if (this.#jobs.get(event.job)?.isParked(event.call) !== true) return
+        return this.#settle(event.job, event.call, event.outcome)
+      case 'divided':
+        return this.#divided(event, nowMs)
       case 'cancel':
-        return this.#cancel(event.job, event.calls, event.running, event.reason)
+        return this.#cancel(event)
       case 'broken':
-        return this.#break(event.error)
+        return this.#settlements.break(event.error)
       case 'time':
-        for (const calls of this.#jobs.values()) calls.wake(nowMs)
-        return this.#stopOverdue(nowMs)
+        for (const due of this.#deadlines.take(nowMs)) this.#due(due, nowMs)
     }
   }
 
-  #submit(job: SchedulerJob): void {
-    if (job.calls === 0) return
-    this.#jobs.set(job.id, new JobCalls(job))
-    if (job.reduces !== undefined) this.#reduces.add(job.id, job.reduces)
+  #submit(jobs: readonly SchedulerJob[], nowMs: number): void {
+    for (const job of jobs) {
+      if (job.calls === 0) continue
+      const calls = new JobCalls(job, this.#order++, this.#demand)
+      this.#jobs.set(job.id, calls)
+      if (job.reduces !== undefined) this.#reduces.add(calls, job.reduces)
+      this.#dispatch.enter(calls)
+      this.#deadlines.queued(calls, undefined, nowMs)
+    }
+    for (const { id, restored = [] } of jobs) {
+      const calls = this.#jobs.get(id)
+      if (calls !== undefined) this.#settlements.restore(calls, restored)
+    }
   }
 
   #attempt(event: AttemptEvent, nowMs: number): void {
     const running = this.#running.get(event.invocation)
-    if (running === undefined || !running.open.has(event.call)) return
-    const { calls } = running
+    const attempt = running?.open.get(event.call)
+    if (running === undefined || attempt === undefined) return
+    const { calls, started } = running
+    const { call } = event
+    running.heardAtMs = nowMs
     switch (event.type) {
       case 'started':
-        if (!calls.start(event.call)) return
-        running.everStarted = true
-        running.started = { call: event.call, sinceMs: calls.job.reduces === undefined ? nowMs : undefined }
-        this.#commands.push({ type: 'running', job: event.job, call: event.call })
-        return
+        return this.#started(running, call, nowMs)
       case 'succeeded': {
         const { result, stats, read } = event
-        this.#running.close(running, event.call)
-        return this.#settle(calls, event.call, { type: 'succeeded', result, stats, read })
+        const sinceMs = started?.call === call ? started.sinceMs : undefined
+        if (sinceMs !== undefined && calls.job.speculate !== undefined) calls.took.add(nowMs - sinceMs)
+        this.#running.close(running, call)
+        return this.#settlements.settle(calls, call, { type: 'succeeded', result, stats, read })
       }
-      case 'failed':
-        this.#running.close(running, event.call)
-        return this.#failed(
-          calls,
-          event.call,
-          { type: 'failed', why: { by: 'function', error: event.error }, stats: event.stats },
-          nowMs,
-        )
+      case 'failed': {
+        const { error, stats } = event
+        this.#running.close(running, call)
+        return this.#failed(calls, call, { type: 'failed', why: { by: 'function', error }, stats }, nowMs)
+      }
       case 'lost':
-        this.#running.close(running, event.call)
-        return this.#lost(running, event, nowMs)
+        this.#running.close(running, call)
+        return this.#lost(running, event, attempt, nowMs)
       default:
         return
     }
   }
 
+  #started(running: RunningInvocation, call: number, nowMs: number): void {
+    const { calls } = running
+    running.everStarted = true
+    running.started = { call, sinceMs: calls.job.reduces === undefined ? nowMs : undefined }
+    if (calls.isEnded(call)) return this.#settlements.stop(running)
+    this.#deadlines.watch(running)
+    if (calls.start(call)) this.#commands.push({ type: 'running', job: calls.job.id, call })
+  }
+
   #lost(
-    { calls, everStarted }: RunningInvocation,
-    event: Extract<AttemptEvent, { type: 'lost' }>,
+    { calls, everStarted, stopping }: RunningInvocation,
+    { call, started, death }: Extract<AttemptEvent, { type: 'lost' }>,
+    attempt: number,
     nowMs: number,
   ): void {
-    if (calls.isEnded(event.call)) return
+    if (calls.isEnded(call)) return
+    const failure: Failed = { type: 'failed', why: { by: 'death', death } }
+    if (started && !stopping) return this.#failed(calls, call, failure, nowMs)
     // a neighbour's death or a stop is not held against a call that had not started
-    const innocent = everStarted || event.death?.reason === 'stopped'
-    if (!event.started && calls.putBack(event.call, innocent)) {
-      if (calls.job.reduces !== undefined) this.#reduces.again(calls.job.id, event.call)
-      return
-    }
-    this.#failed(calls, event.call, { type: 'failed', why: { by: 'death', death: event.death } }, nowMs)
+    const innocent = everStarted || stopping || death?.reason === 'stopped'
+    if (!started && !calls.unsend(call, attempt, innocent)) return this.#failed(calls, call, failure, nowMs)
+    if (calls.holders(call).length > 0) return
+    const before = calls.troubles.last(call)
+    if (before?.type === 'failed') this.#afterFailure(calls, call, before, nowMs)
+    else this.#queue(calls, call, nowMs)
   }
 
   #ended(invocation: number, nowMs: number): void {
@@ -143,136 +195,106 @@ export class Scheduler {
     const running = this.#running.get(invocation)
     if (running === undefined) return
     this.#running.release(running)
-    for (const { call } of running.tries)
-      this.#settle(running.calls, call, { type: 'failed', why: { by: 'error', error } })
-  }
-
-  #fed(job: string, call: number, nowMs: number): void {
-    const calls = this.#jobs.get(job)
-    if (calls === undefined) return
-    for (const { started } of this.#running.holding(calls, (each) => each === call)) {
-      if (started?.call === call) started.sinceMs = nowMs
+    const { calls } = running
+    for (const [call, attempt] of [...running.open]) {
+      this.#running.close(running, call)
+      if (calls.isEnded(call)) continue
+      calls.unsend(call, attempt, true)
+      if (calls.holders(call).length > 0) continue
+      this.#settlements.settle(calls, call, { type: 'failed', why: { by: 'error', error } })
     }
   }
 
-  /** A failure that may be tried again. */
-  #failed(calls: JobCalls, call: number, outcome: CallOutcome, nowMs: number): void {
+  #fed(invocation: number, call: number, nowMs: number): void {
+    const running = this.#running.get(invocation)
+    if (running?.started?.call !== call) return
+    running.started.sinceMs = nowMs
+    this.#deadlines.watch(running)
+  }
+
+  /** A try failed: its twin may do better, or the call is tried again. */
+  #failed(calls: JobCalls, call: number, outcome: Failed, nowMs: number): void {
     if (calls.isEnded(call)) return
-    const delayMs = retryDelayMs(
-      calls.job.retries ?? { ...DEFAULT_RETRY, attempts: 1 },
-      calls.attempts(call) + 1,
-      this.#random(),
-    )
-    if (delayMs === undefined) return this.#settle(calls, call, outcome)
-    calls.tryAgainAt(call, nowMs + delayMs)
+    calls.troubles.addFailure(call, outcome)
+    if (calls.holders(call).length === 0) this.#afterFailure(calls, call, outcome, nowMs)
+  }
+
+  #afterFailure(calls: JobCalls, call: number, outcome: Failed, nowMs: number): void {
+    const { job, troubles, retriesSpent } = calls
+    const { why } = outcome
+    const failed = { why, call, attempt: calls.attempts(call), failures: troubles.failures(call), retriesSpent }
+    let delayMs: number | undefined
+    try {
+      delayMs = retryAfterMs(job.retries, failed, this.#random())
+    } catch (cause) {
+      const error = new ValidationError(`retries.retryIf of ${job.id} threw: ${String(cause)}`, { cause })
+      return this.#settlements.settle(calls, call, { type: 'failed', why: { by: 'error', error } })
+    }
+    if (delayMs === undefined) return this.#giveUp(calls, call, outcome)
+    calls.delay(call, nextMemoryMiB(job.retries ?? {}, why, troubles.memoryMiB(call) ?? job.memoryMiB))
+    this.#deadlines.again(calls, call, nowMs + delayMs)
+  }
+
+  #giveUp(calls: JobCalls, call: number, outcome: Failed): void {
+    const { job } = calls
+    if (job.divides?.(call, outcome.why) !== true) return this.#settlements.settle(calls, call, outcome)
+    calls.park(call)
+    this.#commands.push({ type: 'divide', job: job.id, call, outcome })
+  }
+
+  #divided({ job, call, added, keeps }: EventOf<'divided'>, nowMs: number): void {
+    const calls = this.#jobs.get(job)
+    if (calls === undefined || calls.isEnded(call)) return
+    const parked = calls.isParked(call)
+    // an answer that came too late: the call has ended, or runs elsewhere on all of its input
+    if (keeps === undefined ? !parked : !calls.holders(call).includes(keeps)) return
+    const first = calls.count
+    calls.append(added)
+    this.#commands.push({ type: 'appended', job, call, first, added })
+    for (let child = calls.count - 1; child >= first; child--) this.#reduces.insert(job, call, child)
+    for (let child = first; child < calls.count; child++) this.#deadlines.queued(calls, child, nowMs)
+    this.#dispatch.enter(calls)
+    if (parked) {
+      calls.troubles.forget(call)
+      return this.#queue(calls, call, nowMs)
+    }
+    for (const id of calls.holders(call)) {
+      const holder = this.#running.get(id)
+      if (holder === undefined || id === keeps) continue
+      // what it gives is of an input that is no more the call's
+      this.#running.close(holder, call)
+      this.#settlements.stop(holder)
+    }
+  }
+
+  #settle(job: string, call: number, outcome: CallOutcome): void {
+    const calls = this.#jobs.get(job)
+    if (calls !== undefined) this.#settlements.settle(calls, call, outcome)
+  }
+
+  #cancel({ job, calls: only, running, reason }: EventOf<'cancel'>): void {
+    const calls = this.#jobs.get(job)
+    if (calls !== undefined) this.#settlements.cancel(calls, only, running, reason)
+  }
+
+  #queue(calls: JobCalls, call: number, nowMs: number): void {
+    calls.putBack(call)
+    this.#deadlines.queued(calls, call, nowMs)
+    this.#dispatch.enter(calls)
     if (calls.job.reduces !== undefined) this.#reduces.again(calls.job.id, call)
   }
 
-  #fail(job: string, call: number, outcome: CallOutcome): void {
-    const calls = this.#jobs.get(job)
-    if (calls !== undefined) this.#settle(calls, call, outcome)
-  }
-
-  /** The one place where a call ends. */
-  #settle(calls: JobCalls, call: number, outcome: CallOutcome): void {
-    if (!calls.end(call)) return
-    const job = calls.job
-    this.#commands.push({ type: 'settle', job: job.id, call, attempts: calls.attempts(call), outcome })
-    if (calls.ended) this.#forget(job)
-    if (job.reduces === undefined) this.#tellReducers(job.id, call, outcome)
-    if (outcome.type === 'failed' && job.failFast === true) {
-      this.#cancel(job.id, undefined, true, new CancelledError(`call ${call} of ${job.id} failed and failFast is set`))
+  #due(due: Due, nowMs: number): void {
+    if (!('running' in due)) {
+      const { type, calls, call } = due
+      if (type === 'again') return this.#queue(calls, call, nowMs)
+      const timeoutMs = calls.job.queueTimeoutMs as number
+      return this.#settlements.settle(calls, call, { type: 'failed', why: { by: 'queue', timeoutMs } })
     }
-  }
-
-  #forget({ id, reduces }: SchedulerJob): void {
-    this.#jobs.delete(id)
-    if (reduces !== undefined) this.#reduces.remove(id)
-  }
-
-  #tellReducers(mapJob: string, call: number, outcome: CallOutcome): void {
-    if (outcome.type === 'succeeded') return this.#reduces.mapEnded(mapJob, call)
-    for (const { reduceJob, group } of this.#reduces.mapFailed(mapJob, call)) this.#failReducer(reduceJob, group, call)
-  }
-
-  #failReducer(reduceJob: string, group: number, failedMap: number): void {
-    const calls = this.#jobs.get(reduceJob)
-    if (calls === undefined) return
-    const mapJob = calls.job.reduces?.mapJob as string
-    this.#stopCalls(calls, (call) => call === group)
-    this.#settle(calls, group, { type: 'failed', why: { by: 'input', mapJob, call: failedMap } })
-  }
-
-  #cancel(job: string, only: readonly number[] | undefined, running: boolean, reason: Error): void {
-    const calls = this.#jobs.get(job)
-    if (calls === undefined) return
-    const wanted = only === undefined ? undefined : new Set(only)
-    const hit = (call: number) => wanted === undefined || wanted.has(call)
-    if (running) this.#stopCalls(calls, hit)
-    for (const call of [...calls.unended()]) {
-      if (hit(call) && (running || calls.isQueued(call))) this.#settle(calls, call, { type: 'cancelled', reason })
-    }
-  }
-
-  #break(error: Error): void {
-    for (const calls of [...this.#jobs.values()]) {
-      for (const call of [...calls.unended()])
-        this.#settle(calls, call, { type: 'failed', why: { by: 'error', error } })
-    }
-  }
-
-  /** Stops the invocations that run or hold one of these calls; their other calls are put back when they are lost. */
-  #stopCalls(calls: JobCalls, hit: (call: number) => boolean): void {
-    for (const { id } of this.#running.holding(calls, hit)) this.#commands.push({ type: 'stop', invocation: id })
-  }
-
-  #stopOverdue(nowMs: number): void {
-    for (const running of this.#running.overdue(nowMs)) {
-      const call = running.started?.call as number
-      this.#running.close(running, call)
-      this.#commands.push({ type: 'stop', invocation: running.id })
-      const timeoutMs = running.calls.job.timeoutMs as number
-      this.#failed(running.calls, call, { type: 'failed', why: { by: 'timeout', timeoutMs } }, nowMs)
-    }
-  }
-
-  #dispatch(nowMs: number): void {
-    let wantedByMaps = 0
-    for (const calls of this.#jobs.values()) {
-      if (calls.job.reduces !== undefined) continue
-      while (this.#running.freeSlots > 0 && calls.queued > 0) {
-        const size = calls.job.chunksize ?? calls.chunking.next(calls.queued, this.#slots)
-        const tries = calls.take(size)
-        if (tries.length === 0) break
-        this.#invoke(calls, tries, false, nowMs)
-      }
-      wantedByMaps += calls.wanting
-    }
-    this.#dispatchReducers(wantedByMaps, nowMs)
-  }
-
-  #dispatchReducers(wantedByMaps: number, nowMs: number): void {
-    for (const calls of this.#jobs.values()) {
-      if (calls.job.reduces === undefined) continue
-      const { freeSlots: free, freeWaitingSlots: waitingFree } = this.#running
-      for (const { group, waits } of this.#reduces.take(calls.job.id, { free, wantedByMaps, waitingFree }, calls)) {
-        if (!calls.isEnded(group)) this.#invoke(calls, [calls.send(group)], waits, nowMs)
-      }
-    }
-  }
-
-  #invoke(calls: JobCalls, tries: readonly CallTry[], waits: boolean, nowMs: number): void {
-    const { id } = this.#running.add(calls, tries, waits, nowMs)
-    this.#commands.push({ type: 'invoke', invocation: id, job: calls.job.id, calls: tries, waits })
-  }
-
-  /** Asks to be woken for the next deadline or retry, when nobody has been asked for an earlier time. */
-  #planWake(nowMs: number, woken: boolean): void {
-    if (woken) this.#wakeAtMs = Number.POSITIVE_INFINITY
-    let next = this.#running.nextDeadlineMs
-    for (const calls of this.#jobs.values()) next = Math.min(next, calls.nextDelayedMs ?? next)
-    if (next >= this.#wakeAtMs) return
-    this.#wakeAtMs = Math.max(nowMs, next)
-    this.#commands.push({ type: 'wake', atMs: this.#wakeAtMs })
+    const { type, running, call, timeoutMs } = due
+    if (running.started?.call !== call || running.stopping) return
+    this.#running.close(running, call)
+    this.#settlements.stop(running)
+    this.#failed(running.calls, call, { type: 'failed', why: { by: type, timeoutMs } }, nowMs)
   }
 }

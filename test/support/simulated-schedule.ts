@@ -1,15 +1,24 @@
 /**
- * Plays a seeded world against the scheduler: workers that take random time, calls that fail, workers that die before,
- * while or between calls, backends that refuse. Time is a number; nothing sleeps.
+ * Plays a seeded world against the scheduler: workers that take random time, calls that fail, stall or are asked to give
+ * away a part, workers that die before, while or between calls, stops that come late, backends that refuse, users who
+ * cancel. Time is a number; nothing sleeps. What must hold at every moment is looked at after every event.
  */
 import { Scheduler } from '../../src/executor/scheduler.ts'
 import type {
+  CallOutcome,
   SchedulerCommand,
   SchedulerEvent,
   SchedulerJob,
   SchedulerLimits,
 } from '../../src/executor/scheduler-protocol.ts'
-import type { WorkerStats } from '../../src/monitor/monitor.ts'
+import { NO_STATS } from './no-stats.ts'
+import { seeded } from './seeded.ts'
+
+/** How a try goes. `stalls`: it never ends by itself, and says nothing. */
+export interface Course {
+  readonly ms: number
+  readonly end: 'succeeds' | 'fails' | 'dies' | 'outOfMemory' | 'stalls'
+}
 
 export interface World {
   readonly limits: SchedulerLimits
@@ -19,8 +28,17 @@ export interface World {
   readonly fails: number
   readonly dies: number
   readonly diesUnstarted: number
+  readonly stalls?: number
+  readonly refuses?: number
+  /** Of a map call that runs, to be asked for a part of its input. */
+  readonly splits?: number
   /** Longest a call takes. */
   readonly maxMs: number
+  /** Longest a worker takes to stop; until then its calls go on. */
+  readonly stopMs?: number
+  readonly cancels?: readonly { atMs: number; job: string; calls?: readonly number[]; running: boolean }[]
+  /** Decides instead of chance, where it gives a course. */
+  courseOf?(job: string, call: number, attempt: number): Course | undefined
 }
 
 export interface Settled {
@@ -30,63 +48,68 @@ export interface Settled {
   readonly why?: string
   readonly atMs: number
   readonly attempts: number
+  readonly tolerated: boolean
 }
 
-export interface Played {
-  readonly settled: readonly Settled[]
-  readonly invoked: readonly {
-    readonly job: string
-    readonly calls: readonly number[]
-    readonly waits: boolean
-    readonly endedMaps: number
-  }[]
-  /** Whether limits held at every moment. */
-  readonly withinLimits: boolean
-  readonly idle: boolean
-}
-
-const STATS: WorkerStats = {
-  startedAt: 0,
-  endedAt: 0,
-  runMs: 0,
-  cpuMs: 0,
-  bytesRead: 0,
-  recordsRead: 0,
-  resultBytes: 0,
-  rssBytes: 0,
-  workerPid: 0,
+export interface Invoked {
+  readonly job: string
+  readonly calls: readonly number[]
+  readonly attempts: readonly number[]
+  readonly waits: boolean
+  readonly memoryMiB: number | undefined
+  readonly atMs: number
+  readonly endedMaps: number
 }
 
 interface Live {
   readonly job: string
-  readonly calls: readonly number[]
+  readonly calls: readonly { readonly call: number; readonly attempt: number }[]
   readonly waits: boolean
+  /** Those of them whose end has not been told. */
+  readonly held: Set<number>
   next: number
-  stopped: boolean
+  stopping: boolean
+  /** Its worker is dead. */
+  gone: boolean
 }
 
-export function play(world: World): Played {
+/** A worker that has stalled is found dead after this time, whatever else watches it. */
+const FOUND_DEAD_MS = 3_000
+
+/** Divisions end here: at some point a part is one record. */
+const MOST_CALLS = 60
+
+export function play(world: World): Simulation {
   const simulation = new Simulation(world)
   simulation.run()
   return simulation
 }
 
-class Simulation implements Played {
+export class Simulation {
   readonly settled: Settled[] = []
-  readonly invoked: { job: string; calls: number[]; waits: boolean; endedMaps: number }[] = []
-  withinLimits = true
+  readonly invoked: Invoked[] = []
+  /** What did not hold, in words. */
+  readonly broken: string[] = []
+  /** `job/call`, and the numbers of its tries that began. */
+  readonly began = new Map<string, number[]>()
+  /** Calls of each job, those that were added included. */
+  readonly sizes = new Map<string, number>()
+  lastMs = 0
   readonly #world: World
   readonly #random: () => number
   readonly #scheduler: Scheduler
   readonly #live = new Map<number, Live>()
   readonly #agenda: { atMs: number; order: number; act: () => void }[] = []
+  readonly #ended = new Set<string>()
+  readonly #parked = new Set<string>()
   #nowMs = 0
   #order = 0
 
   constructor(world: World) {
     this.#world = world
-    this.#random = randomFrom(world.seed)
+    this.#random = seeded(world.seed)
     this.#scheduler = new Scheduler(world.limits, this.#random)
+    for (const { id, calls } of world.jobs) this.sizes.set(id, calls)
   }
 
   get idle(): boolean {
@@ -95,16 +118,60 @@ class Simulation implements Played {
 
   run(): void {
     this.#tell({ type: 'submitted', jobs: this.#world.jobs })
-    for (let steps = 0; this.#agenda.length > 0 && steps < 100_000; steps++) {
-      this.#agenda.sort((a, b) => a.atMs - b.atMs || a.order - b.order)
-      const { atMs, act } = this.#agenda.shift() as { atMs: number; act: () => void }
+    for (const { atMs, ...cancel } of this.#world.cancels ?? []) {
+      this.#later(atMs, () => this.#tell({ type: 'cancel', ...cancel, reason: new Error('enough') }))
+    }
+    for (let steps = 0; this.#agenda.length > 0 && steps < 50_000; steps++) {
+      const { atMs, act } = this.#takeFirst()
       this.#nowMs = atMs
       act()
     }
   }
 
+  /** Names of all calls there ever were. */
+  get names(): string[] {
+    return [...this.sizes].flatMap(([job, calls]) => Array.from({ length: calls }, (_, call) => `${job}/${call}`))
+  }
+
+  #takeFirst(): { atMs: number; act: () => void } {
+    let first = 0
+    this.#agenda.forEach((each, i) => {
+      const best = this.#agenda[first] as { atMs: number; order: number }
+      if (each.atMs < best.atMs || (each.atMs === best.atMs && each.order < best.order)) first = i
+    })
+    return this.#agenda.splice(first, 1)[0] as { atMs: number; act: () => void }
+  }
+
   #tell(event: SchedulerEvent): void {
-    for (const command of this.#scheduler.handle(event, this.#nowMs)) this.#perform(command)
+    const commands = this.#scheduler.handle(event, this.#nowMs)
+    for (const command of commands) this.#perform(command)
+    this.#look(commands)
+  }
+
+  #look(commands: readonly SchedulerCommand[]): void {
+    const used = [...this.#live.values()]
+    const ordinary = used.filter(({ waits }) => !waits).length
+    const { slots, waitingSlots } = this.#world.limits
+    if (ordinary > slots || used.length - ordinary > waitingSlots) this.broken.push('more invocations than slots')
+    const beside = commands.some((each) => each.type === 'invoke' && !each.waits && this.#isBesideMaps(each))
+    if (beside && this.#wantingMaps() > slots - ordinary) this.broken.push('a slot that a map could use was taken')
+  }
+
+  /** A reduce call or a backup. */
+  #isBesideMaps({ job, calls, invocation }: Extract<SchedulerCommand, { type: 'invoke' }>): boolean {
+    const others = [...this.#live].filter(([id, live]) => id !== invocation && live.job === job)
+    return (
+      job.startsWith('R') ||
+      others.some(([, { calls: of, next, stopping, gone }]) => !stopping && !gone && of[next]?.call === calls[0]?.call)
+    )
+  }
+
+  #wantingMaps(): number {
+    const held = new Set(
+      [...this.#live.values()].flatMap((live) => [...live.held].map((call) => `${live.job}/${call}`)),
+    )
+    const maps = this.names.filter((name) => name.startsWith('M'))
+    return maps.filter((name) => !this.#ended.has(name) && !held.has(name) && !this.#parked.has(name)).length
   }
 
   #later(ms: number, act: () => void): void {
@@ -115,104 +182,157 @@ class Simulation implements Played {
     switch (command.type) {
       case 'invoke':
         return this.#invoke(command)
-      case 'stop': {
-        const live = this.#live.get(command.invocation)
-        if (live !== undefined) live.stopped = true
-        return this.#later(1, () => this.#die(command.invocation, 'stopped'))
-      }
-      case 'settle': {
-        const { job, call, outcome, attempts } = command
-        const why = outcome.type === 'failed' ? outcome.why.by : undefined
-        this.settled.push({
-          job,
-          call,
-          outcome: outcome.type,
-          atMs: this.#nowMs,
-          attempts,
-          ...(why !== undefined && { why }),
-        })
+      case 'stop':
+        return this.#stop(command.invocation)
+      case 'settle':
+        return this.#settle(command)
+      case 'divide':
+        this.#parked.add(`${command.job}/${command.call}`)
+        return this.#later(this.#random() * 5, () => this.#answer(command.job, command.call, command.outcome))
+      case 'appended':
+        if (command.first !== this.sizes.get(command.job)) this.broken.push('calls were not added at the end')
+        this.sizes.set(command.job, command.first + command.added)
         return
-      }
       case 'wake':
-        return this.#later(Math.max(0, command.atMs - this.#nowMs), () => this.#tell({ type: 'time' }))
+        if (command.atMs < this.#nowMs) this.broken.push('asked to be woken in the past')
+        return this.#later(command.atMs - this.#nowMs, () => this.#tell({ type: 'time' }))
       default:
         return
     }
   }
 
-  #invoke({ invocation, job, calls, waits }: Extract<SchedulerCommand, { type: 'invoke' }>): void {
+  #stop(invocation: number): void {
+    const live = this.#live.get(invocation)
+    if (live?.stopping === true) this.broken.push('told to stop twice')
+    if (live !== undefined) live.stopping = true
+    this.#later(1 + this.#random() * (this.#world.stopMs ?? 0), () => this.#die(invocation, 'stopped'))
+  }
+
+  #settle({ job, call, outcome, attempts, tolerated }: Extract<SchedulerCommand, { type: 'settle' }>): void {
+    const why = outcome.type === 'failed' ? { why: outcome.why.by } : {}
+    this.settled.push({ job, call, outcome: outcome.type, atMs: this.#nowMs, attempts, tolerated, ...why })
+    this.lastMs = this.#nowMs
+    const name = `${job}/${call}`
+    if (this.#ended.has(name)) this.broken.push(`${name} was settled twice`)
+    this.#ended.add(name)
+    const began = this.began.get(name) ?? []
+    if (new Set(began).size !== began.length) this.broken.push(`${name} had two tries of one number: ${began}`)
+  }
+
+  /** What a call that failed for good is divided into, if at all. */
+  #answer(job: string, call: number, outcome: CallOutcome): void {
+    this.#parked.delete(`${job}/${call}`)
+    if (this.#mayGrow(job) && this.#random() < 0.5)
+      return this.#tell({ type: 'divided', job, call, added: this.#random() < 0.7 ? 1 : 2 })
+    const failed =
+      outcome.type === 'failed' && this.#random() < 0.7 ? { ...outcome, quarantined: true as const } : outcome
+    this.#tell({ type: 'resolve', job, call, outcome: failed })
+  }
+
+  #invoke({ invocation, job, calls, waits, memoryMiB }: Extract<SchedulerCommand, { type: 'invoke' }>): void {
     const endedMaps = this.settled.filter((each) => each.job.startsWith('M')).length
-    this.invoked.push({ job, calls: calls.map(({ call }) => call), waits, endedMaps })
-    this.#live.set(invocation, { job, calls: calls.map(({ call }) => call), waits, next: 0, stopped: false })
-    const used = [...this.#live.values()]
-    const { slots, waitingSlots } = this.#world.limits
-    if (used.filter((live) => !live.waits).length > slots) this.withinLimits = false
-    if (used.filter((live) => live.waits).length > waitingSlots) this.withinLimits = false
+    const [numbers, attempts] = [calls.map(({ call }) => call), calls.map(({ attempt }) => attempt)]
+    this.invoked.push({ job, calls: numbers, attempts, waits, memoryMiB, atMs: this.#nowMs, endedMaps })
+    const ended = numbers.find((call) => this.#ended.has(`${job}/${call}`))
+    if (ended !== undefined) this.broken.push(`call ${ended} of ${job} was sent after it had ended`)
+    this.#live.set(invocation, { job, calls, waits, held: new Set(numbers), next: 0, stopping: false, gone: false })
     this.#later(1 + this.#random() * 5, () => {
-      if (this.#random() < this.#world.diesUnstarted) this.#die(invocation, 'exited')
+      if (this.#random() < (this.#world.refuses ?? 0)) this.#refuse(invocation)
+      else if (this.#random() < this.#world.diesUnstarted) this.#die(invocation, 'exited')
       else this.#step(invocation)
     })
+  }
+
+  #refuse(invocation: number): void {
+    if (!this.#live.delete(invocation)) return
+    this.#tell({ type: 'refused', invocation, error: new Error('no') })
   }
 
   /** Starts the next call of an invocation, or ends it; a reduce call ends once its maps have. */
   #step(invocation: number): void {
     const live = this.#live.get(invocation)
-    if (live === undefined || live.stopped) return
-    const call = live.calls[live.next]
-    if (call === undefined) {
+    if (live === undefined || live.gone) return
+    const next = live.calls[live.next]
+    if (next === undefined) {
       this.#live.delete(invocation)
       return this.#tell({ type: 'ended', invocation })
     }
+    const { call, attempt } = next
+    const name = `${live.job}/${call}`
+    if (!this.#ended.has(name)) this.began.set(name, [...(this.began.get(name) ?? []), attempt])
     this.#tell({ type: 'attempt', event: { type: 'started', job: live.job, call, invocation } })
-    this.#later(this.#random() * this.#world.maxMs, () => this.#finish(invocation, call))
+    const { ms, end } = this.#world.courseOf?.(live.job, call, attempt) ?? this.#chance()
+    if (end === 'stalls') return this.#later(FOUND_DEAD_MS, () => this.#die(invocation, 'frozen'))
+    for (let at = 10; at < ms; at += 10) this.#later(at, () => this.#tell({ type: 'heard', invocation }))
+    if (this.#random() < (this.#world.splits ?? 0)) this.#later(ms / 2, () => this.#split(invocation, call))
+    this.#later(ms, () => this.#finish(invocation, call, end))
   }
 
-  #finish(invocation: number, call: number): void {
+  #chance(): Course {
+    const { fails, dies, stalls = 0, maxMs } = this.#world
+    const draw = this.#random()
+    const end =
+      draw < stalls ? 'stalls' : draw < stalls + dies ? 'dies' : draw < stalls + dies + fails ? 'fails' : 'succeeds'
+    return { ms: this.#random() * maxMs, end }
+  }
+
+  #split(invocation: number, call: number): void {
     const live = this.#live.get(invocation)
-    if (live === undefined || live.stopped) return
-    if (!this.#hasInputs(live.job, call)) return this.#later(3, () => this.#finish(invocation, call))
-    if (this.#random() < this.#world.dies) return this.#die(invocation, 'exited')
+    if (live?.job.startsWith('M') !== true || live.calls[live.next]?.call !== call || !this.#mayGrow(live.job)) return
+    this.#tell({ type: 'divided', job: live.job, call, added: 1, keeps: invocation })
+  }
+
+  #mayGrow(job: string): boolean {
+    return (this.sizes.get(job) ?? 0) < MOST_CALLS
+  }
+
+  #finish(invocation: number, call: number, end: Course['end']): void {
+    const live = this.#live.get(invocation)
+    if (live === undefined || live.gone) return
+    if (!this.#hasInputs(live.job, call)) return this.#later(3, () => this.#finish(invocation, call, end))
+    if (this.#reduces(live.job) !== undefined) this.#tell({ type: 'fed', invocation, call })
+    if (live.gone) return
+    if (end === 'dies') return this.#die(invocation, 'exited')
+    if (end === 'outOfMemory') return this.#die(invocation, 'outOfMemory')
     live.next += 1
+    live.held.delete(call)
     const ref = { job: live.job, call, invocation }
-    const failed = this.#random() < this.#world.fails
     this.#tell({
       type: 'attempt',
-      event: failed
-        ? { ...ref, type: 'failed', error: new Uint8Array(0) }
-        : { ...ref, type: 'succeeded', result: new Uint8Array(0), stats: STATS },
+      event:
+        end === 'fails'
+          ? { ...ref, type: 'failed', error: new Uint8Array(0) }
+          : { ...ref, type: 'succeeded', result: new Uint8Array(0), stats: NO_STATS },
     })
     this.#step(invocation)
   }
 
-  #hasInputs(job: string, call: number): boolean {
-    const reduces = this.#world.jobs.find(({ id }) => id === job)?.reduces
-    if (reduces === undefined) return true
-    const maps = new Set(this.settled.filter((each) => each.job === reduces.mapJob).map((each) => each.call))
-    return (reduces.groups[call]?.maps ?? []).every((map) => maps.has(map))
+  #reduces(job: string): SchedulerJob['reduces'] {
+    return this.#world.jobs.find(({ id }) => id === job)?.reduces
   }
 
-  #die(invocation: number, reason: 'exited' | 'stopped'): void {
+  #hasInputs(job: string, call: number): boolean {
+    const reduces = this.#reduces(job)
+    if (reduces === undefined) return true
+    const maps = reduces.groups[call]?.maps ?? []
+    return maps.every((map) => this.#ended.has(`${reduces.mapJob}/${map}`))
+  }
+
+  #die(invocation: number, reason: 'exited' | 'stopped' | 'frozen' | 'outOfMemory'): void {
     const live = this.#live.get(invocation)
-    if (live === undefined) return
-    this.#live.delete(invocation)
-    live.calls.slice(live.next).forEach((call, i) => {
-      const started = i === 0 && reason !== 'stopped' ? live.next > 0 || this.#random() < 0.7 : i === 0
+    if (live === undefined || live.gone) return
+    live.gone = true
+    const { job, calls, next } = live
+    const running = this.began.get(`${job}/${calls[next]?.call}`)?.includes(calls[next]?.attempt ?? 0) === true
+    calls.slice(next).forEach(({ call }, i) => {
+      const death = { reason, memoryLimitMiB: 100 }
+      live.held.delete(call)
       this.#tell({
         type: 'attempt',
-        event: { type: 'lost', job: live.job, call, invocation, started, death: { reason } },
+        event: { type: 'lost', job, call, invocation, started: running && i === 0, death },
       })
     })
+    this.#live.delete(invocation)
     this.#tell({ type: 'ended', invocation })
-  }
-}
-
-/** mulberry32: small, seeded, good enough to vary schedules. */
-function randomFrom(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
   }
 }
