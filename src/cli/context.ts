@@ -12,8 +12,15 @@ export interface Output {
 }
 
 /** The future of a command's work. */
-export interface CliJob extends PromiseLike<unknown> {
+export interface CliFuture extends PromiseLike<unknown> {
   cancel(options?: { readonly running?: boolean }): boolean
+}
+
+export interface CliJob extends CliFuture {
+  /** `{executorId}-{jobId}` */
+  readonly name: string
+  /** It can be resumed by its name. */
+  readonly durable: boolean
 }
 
 type AnyFunction = (...args: never[]) => unknown
@@ -21,10 +28,12 @@ type AnyFunction = (...args: never[]) => unknown
 /** The part of a FunctionExecutor that the commands use. */
 export interface CliExecutor {
   readonly executorId: string
-  callAsync(fn: AnyFunction, data: unknown, options?: object): CliJob
+  callAsync(fn: AnyFunction, data: unknown, options?: object): CliFuture
   map(fn: AnyFunction, source: unknown, options?: object): CliJob
   mapReduce(map: AnyFunction, source: unknown, reduce: unknown, options?: object): CliJob
   plan(source: unknown, options?: object): Promise<Plan>
+  resume(job: string, options?: object): CliJob
+  replay(job: string, call: string, options?: object): Promise<unknown>
   shutdown(options?: { readonly wait?: boolean; readonly cancelFutures?: boolean }): Promise<void>
 }
 
@@ -43,9 +52,11 @@ export interface CliContext {
   openExecutor(options: Readonly<Record<string, unknown>>): Promise<CliExecutor>
   /** @throws ConfigError */
   openStores(options: { readonly configFile?: string | undefined }): Promise<CliStores>
+  /** Opens this process to a debugger and waits until one has come. */
+  inspect?(): Promise<void>
   /** Asks whoever sits at the terminal; '' where they leave. Absent where nobody does. */
   readonly ask?: ((question: string, signal: AbortSignal) => Promise<string>) | undefined
-  /** Calls `listener` at every Ctrl-C until the function given back is called. */
+  /** Calls `listener` at the first Ctrl-C, or when the process is asked to end; a second ends it at once. Until the function given back is called. */
   onInterrupt(listener: () => void): () => void
 }
 

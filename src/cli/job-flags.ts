@@ -4,6 +4,10 @@ import { LOG_LEVELS, parseLogLevel } from '../core/log-level.ts'
 
 export interface JobFlags {
   readonly input?: readonly string[]
+  readonly inventory?: string
+  readonly keyList?: string
+  readonly keyBase?: string
+  readonly checkHeads?: boolean
   readonly objChunkSize?: string
   readonly objChunkNumber?: number
   readonly objNewline?: string | null
@@ -20,6 +24,10 @@ export interface JobFlags {
 export function addSourceFlags(command: Command): Command {
   return command
     .option('--input <reference...>', 'objects to read: paths, globs, s3://bucket/prefix/, https://…')
+    .option('--inventory <url>', 'S3 Inventory to read the objects of: its manifest.json, or its folder for the newest')
+    .option('--key-list <url>', 'file that names the objects to read, one a line; or CSV, NDJSON')
+    .option('--key-base <url>', 'what stands before every name of the key list, such as s3://bucket/')
+    .option('--check-heads', 'ask for every object of the inventory or key list before anything runs')
     .option('--obj-chunk-size <size>', 'cut objects into partitions of this size, such as 64MiB')
     .option('--obj-chunk-number <n>', 'cut each object into this many partitions', wholeNumber)
     .option('--obj-newline <text>', 'what ends a record (default "\\n"); "none": cut at exact bytes', delimiter)
@@ -32,6 +40,12 @@ export function addExecutorFlags(command: Command): Command {
     .option('--config <file>', 'configuration file')
     .option('--log-level <level>', LOG_LEVELS.join(', '), logLevel)
     .option('--json', 'print JSON')
+}
+
+/** The flags given that say what is read. */
+export function sourceFlags({ input, inventory, keyList }: JobFlags): string[] {
+  const given = { '--input': input, '--inventory': inventory, '--key-list': keyList }
+  return Object.entries(given).flatMap(([flag, value]) => (value === undefined ? [] : [flag]))
 }
 
 /** The partition options among the flags; absent where not given. */

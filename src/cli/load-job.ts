@@ -21,12 +21,12 @@ export async function loadJob(path: string, cwd: string): Promise<LoadedJob> {
   if (!existsSync(file)) throw new UsageError(`no such job file: ${file}`)
   const url = pathToFileURL(file).href
   const { job, exportName } = await importJob(url, path)
-  const { input, map, reduce, options = {} } = job
+  const { input, map, reduce, options = {}, output } = job
   return {
     input,
     map: isReference(map) ? map : named(moduleFunction(url, `${exportName}.map`), parse(file).name),
     reduce: reduceByReference(reduce, url, `${exportName}.reduce`),
-    options: options as Readonly<Record<string, unknown>>,
+    options: { ...options, ...(output === undefined ? {} : { output }) },
   }
 }
 

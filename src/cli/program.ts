@@ -1,10 +1,14 @@
 /** The command line as a whole: commands in, an exit code out. Nothing here ends the process. */
 import { Command, CommanderError } from 'commander'
+import { addClean } from './clean.ts'
 import type { CliContext, ExitCode } from './context.ts'
 import { addDoctor } from './doctor.ts'
 import { exitCodeOf, reportFailure } from './failures.ts'
 import { addHello } from './hello.ts'
+import { addJobs } from './jobs.ts'
 import { addPlan } from './plan.ts'
+import { addReplay } from './replay.ts'
+import { addResume } from './resume.ts'
 import { addRun } from './run.ts'
 import { addStorage } from './storage.ts'
 
@@ -23,7 +27,8 @@ export async function runCommandLine(args: readonly string[], version: string, c
       writeOut: (text) => context.stdout.write(text),
       writeErr: (text) => context.stderr.write(text),
     })
-  for (const add of [addRun, addPlan, addStorage, addDoctor, addHello]) add(program, context, done)
+  for (const add of [addRun, addPlan, addResume, addReplay, addJobs, addClean, addStorage, addDoctor, addHello])
+    add(program, context, done)
   for (const command of program.commands) command.copyInheritedSettings(program)
   try {
     await program.parseAsync(args, { from: 'user' })

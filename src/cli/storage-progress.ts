@@ -3,9 +3,6 @@ import { createProgressBar } from '../report/progress-bar.ts'
 import type { Output } from './context.ts'
 import type { Copy, CopyListener } from './storage-copy.ts'
 
-const CALLS = ' calls'
-const OBJECTS = ' objects'
-
 export interface TransferBar extends Omit<CopyListener, 'skipped'> {
   copied(copy: Copy): void
   failed(copy: Copy): void
@@ -15,11 +12,7 @@ export interface TransferBar extends Omit<CopyListener, 'skipped'> {
 
 /** @param jobId what the bar is called: `get`, `put`, `cp` */
 export function createTransferBar(jobId: string, stderr: Output, nowMs: () => number): TransferBar {
-  const stream = {
-    write: (text: string) => stderr.write(text.replaceAll(CALLS, OBJECTS)),
-    columns: stderr.columns ? stderr.columns - (OBJECTS.length - CALLS.length) : undefined,
-  }
-  const bar = createProgressBar({ stream, isTTY: true, nowMs })
+  const bar = createProgressBar({ stream: stderr, isTTY: true, nowMs, noun: 'object' })
   const isShown = stderr.isTTY === true
   const tell: typeof bar = Object.assign((event: Parameters<typeof bar>[0]) => (isShown ? bar(event) : undefined), {
     close: () => bar.close(),

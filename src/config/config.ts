@@ -31,6 +31,13 @@ export interface LocalhostSection {
   readonly storageBucket?: string
 }
 
+/** How long a store behind a network is tried (src/core/backoff.ts). */
+export interface RetrySection {
+  readonly attempts?: number
+  readonly leastMs?: number
+  readonly mostMs?: number
+}
+
 /** Of every store in S3's dialect. */
 export interface MinioSection {
   readonly endpoint?: string
@@ -40,6 +47,7 @@ export interface MinioSection {
   readonly sessionToken?: Secret
   readonly forcePathStyle?: boolean
   readonly storageBucket?: string
+  readonly retry?: RetrySection
 }
 
 export interface S3Section extends MinioSection {
@@ -61,8 +69,9 @@ export interface Sections {
     readonly projectName?: string
     readonly storageBucket?: string
     readonly endpoint?: string
+    readonly retry?: RetrySection
   }
-  readonly http: Readonly<Record<never, never>>
+  readonly http: { readonly retry?: RetrySection }
 }
 
 export interface Config {

@@ -24,6 +24,15 @@ import {
   wholeNumber,
 } from '../core/fields.ts'
 import type { LogLevel } from '../core/log-level.ts'
+import {
+  CALL_FAILURES,
+  type FailureToleranceSettings,
+  JOB_FAILURES,
+  type RetrySettings,
+  type SpeculationSettings,
+  settleFailureOptions,
+} from './failure-options.ts'
+import { type OutputSettings, outputField, parseOutput } from './output-options.ts'
 import { BACKEND_OPTIONS, logLevel, MODES, MONITORS } from './schema.ts'
 
 export type ReturnWhen = 'ALL_COMPLETED' | 'ANY_COMPLETED' | 'ALWAYS' | 'FIRST_EXCEPTION' | number
@@ -45,18 +54,35 @@ export interface CallSettings {
   readonly timeoutMs?: number
   readonly runtimeMemoryMiB?: number
   readonly extraEnv?: Readonly<Record<string, string>>
-  readonly retries?: number
+  readonly queueTimeoutMs?: number
+  readonly silenceTimeoutMs?: number
+  readonly retries?: RetrySettings
   readonly signal?: AbortSignal
   /** `null`: everything is left to the worker's installation, as it is by `[]`. */
   readonly includeModules?: readonly string[] | null
   readonly excludeModules?: readonly string[]
 }
 
+/** The store and bucket of a journal. */
+export interface JournalStorage {
+  readonly backend: string
+  readonly bucket: string
+}
+
 export interface MapSettings extends CallSettings {
+  /** Absent: where the source is objects and the storage can. */
+  readonly durable?: boolean
+  readonly journalStorage?: JournalStorage
   readonly chunksize?: number
   readonly extraArgs?: readonly unknown[]
   readonly failFast?: boolean
+  readonly maxFailures?: FailureToleranceSettings
+  readonly speculate?: SpeculationSettings
+  readonly onFailure?: 'bisect'
+  readonly maxQuarantined?: number
+  readonly splittable?: true
   readonly showProgressbar?: boolean
+  readonly output?: OutputSettings
   /** As given: the partitioner checks the values. Empty where none was. */
   readonly partition: PartitionOptions
 }
@@ -100,14 +126,32 @@ const PARTITION_OPTIONS = ['objChunkSize', 'objChunkNumber', 'objNewline', 'comp
 const memory = wholeNumber(16)
 const anything: Field = { expected: 'anything', parse: (value) => value }
 const plainObject = field('an object', isRecord)
-/** Named in the public surface, not built yet: refused rather than ignored. */
-const unavailable: Field = { expected: 'nothing: this version does not have this option yet', parse: () => MISFIT }
+
+/** Schemes of the stores that can hold a journal, and what they are called here. */
+const JOURNAL_STORES: Readonly<Record<string, string>> = {
+  s3: 'aws_s3',
+  gs: 'gcp_storage',
+  minio: 'minio',
+  localhost: 'localhost',
+  memory: 'memory',
+}
+
+export const journalStorage: Field<JournalStorage> = {
+  expected: `a bucket, as one of ${Object.keys(JOURNAL_STORES)
+    .map((scheme) => `'${scheme}://bucket'`)
+    .join(', ')}`,
+  parse(value) {
+    const [, scheme = '', bucket = ''] = typeof value === 'string' ? (/^(\w+):\/\/([^/]+)\/?$/.exec(value) ?? []) : []
+    const backend = Object.hasOwn(JOURNAL_STORES, scheme) ? JOURNAL_STORES[scheme] : undefined
+    return backend === undefined ? MISFIT : { backend, bucket }
+  },
+}
 
 const CALL: Fields = {
   timeout: renamed(duration(), 'timeoutMs'),
   runtimeMemory: renamed(memory, 'runtimeMemoryMiB'),
   extraEnv: plainObject,
-  retries: wholeNumber(0),
+  ...CALL_FAILURES,
   signal,
   includeModules: { expected: 'a list of names of packages or paths of modules, or null', parse: modulesOrNull },
   excludeModules: { expected: 'a list of names of packages or paths of modules', parse: modules },
@@ -117,11 +161,11 @@ const MAP: Fields = {
   ...CALL,
   chunksize: wholeNumber(1),
   extraArgs: list,
-  failFast: flag,
+  ...JOB_FAILURES,
   showProgressbar: flag,
-  maxFailures: unavailable,
-  speculate: unavailable,
-  durable: unavailable,
+  durable: flag,
+  journalStorage,
+  output: outputField,
   ...Object.fromEntries(PARTITION_OPTIONS.map((name) => [name, anything])),
 }
 
@@ -180,6 +224,16 @@ export function parseOptions<N extends keyof SettingsOf>(
   const checking: Checking = { where, noun: 'option', fail }
   const settings = parseFields(TABLES[method], value, checking)
   if (isRecord(settings.extraEnv)) checkEnvironment(settings.extraEnv, `${where}.extraEnv`)
+  settleFailureOptions(settings, where)
+  if (settings.output !== undefined) {
+    settings.output = parseOutput(settings.output, `${where}.output`)
+    if (settings.durable === false) {
+      throw new ValidationError(`${where}.durable: expected true beside output, which rests on the journal, got false`)
+    }
+  }
+  if (settings.journalStorage !== undefined && settings.durable === false) {
+    throw new ValidationError(`${where}.journalStorage: expected none beside durable: false, which keeps no journal`)
+  }
   if (method === 'executor') return withSection(settings) as unknown as SettingsOf[N]
   if (method === 'map' || method === 'mapReduce') return withPartition(settings) as unknown as SettingsOf[N]
   return settings as unknown as SettingsOf[N]

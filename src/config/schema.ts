@@ -3,13 +3,17 @@
  * write snake_case). What Lithops says besides is in lithops.ts. Nothing here opens a backend or checks a credential.
  */
 
+import { ConfigError } from '../core/errors.ts'
 import {
+  duration,
   type Field,
   type Fields,
   field,
   flag,
+  isRecord,
   MISFIT,
   oneOf,
+  parseFields,
   renamed,
   size,
   text,
@@ -64,6 +68,37 @@ export function topFields(executionTimeout: Field<number>, dataLimit: Field<numb
 /** Of the files that the AWS command line keeps; Lithops calls it `config_profile`. */
 const profile: Fields = { profile: text, configProfile: renamed(text, 'profile') }
 
+const RETRY: Fields = {
+  attempts: wholeNumber(1),
+  atLeast: renamed(duration({ zero: true }), 'leastMs'),
+  atMost: renamed(duration(), 'mostMs'),
+}
+
+/** How long a store behind a network is tried; what is absent is src/core/backoff.ts' default. */
+const retry: Field<Readonly<Record<string, number>>> = {
+  expected: `an object with some of ${Object.keys(RETRY).join(', ')}: ${Object.entries(RETRY)
+    .map(([name, { expected }]) => `${name} ${expected}`)
+    .join('; ')}`,
+  parse(value) {
+    if (!isRecord(value)) return MISFIT
+    const fail = () => new ConfigError('')
+    try {
+      const given = parseFields(RETRY, value, {
+        where: 'retry',
+        noun: 'key',
+        fail,
+        snakeCase: true,
+        nullIsAbsent: true,
+      })
+      const { leastMs = 0, mostMs = Number.POSITIVE_INFINITY } = given as { leastMs?: number; mostMs?: number }
+      return leastMs <= mostMs ? (given as Record<string, number>) : MISFIT
+    } catch (error) {
+      if (error instanceof ConfigError) return MISFIT
+      throw error
+    }
+  },
+}
+
 /** What every store in S3's dialect takes. */
 const s3Dialect: Fields = {
   endpoint,
@@ -73,6 +108,7 @@ const s3Dialect: Fields = {
   sessionToken: secret,
   forcePathStyle: flag,
   storageBucket: text,
+  retry,
 }
 
 const s3: Fields = {
@@ -99,8 +135,8 @@ export const SECTIONS: Readonly<Record<string, Fields>> = {
   memory: { storageBucket: text },
   aws_s3: s3,
   minio: s3Dialect,
-  gcp_storage: { region: text, credentialsPath: text, projectName: text, storageBucket: text, endpoint },
-  http: {},
+  gcp_storage: { region: text, credentialsPath: text, projectName: text, storageBucket: text, endpoint, retry },
+  http: { retry },
 }
 
 /** Settings that every backend of one cloud shares, and the section they go into. */

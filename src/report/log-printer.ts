@@ -29,9 +29,12 @@ export function createLogPrinter({ stream, level }: LogPrinterOptions): Executor
       const prefix = `${event.jobId}/${callId(event.call)}`
       print(`${prefix} ${event.stream}`, prefix, event.text)
     } else if (event.type === 'call-ended') {
+      if (unfinished.size === 0) return
       const prefix = `${event.jobId}/${callId(event.call)}`
       finish(`${prefix} stdout`, prefix)
       finish(`${prefix} stderr`, prefix)
+    } else if (event.type === 'warning' && isTold('warn', level)) {
+      stream.write(`quern: ${event.text}\n`)
     } else if (event.type === 'worker-output' && isTold('warn', level)) {
       print(`worker ${event.stream}`, 'worker', event.text)
     }

@@ -19,6 +19,8 @@ export interface FakeOptions {
   readonly config?: Readonly<Record<string, unknown>>
   /** What whoever sits at the terminal answers. */
   readonly reply?: string
+  /** Its jobs have a journal. */
+  readonly durable?: boolean
 }
 
 export function fakeContext(answer: () => unknown, options: FakeOptions = {}): FakeContext {
@@ -29,6 +31,8 @@ export function fakeContext(answer: () => unknown, options: FakeOptions = {}): F
     asked.push(call)
     const result = Promise.resolve().then(answer)
     return Object.assign(result, {
+      name: 'abc123-0-M000',
+      durable: options.durable === true,
       cancel: (how: unknown) => {
         asked.push(['cancel', how])
         return true
@@ -52,6 +56,8 @@ export function fakeContext(answer: () => unknown, options: FakeOptions = {}): F
         map: (fn, source, opts) => jobOf('map', fn, source, opts),
         mapReduce: (fn, source, reduce, opts) => jobOf('mapReduce', fn, source, reduce, opts),
         plan: async (source, opts) => (await jobOf('plan', source, opts)) as Plan,
+        replay: async (name, call, opts) => jobOf('replay', name, call, opts),
+        resume: (name, opts) => jobOf('resume', name, opts),
         shutdown: async (opts) => {
           asked.push(['shutdown', opts])
         },
@@ -80,6 +86,9 @@ export function fakeContext(answer: () => unknown, options: FakeOptions = {}): F
             return options.reply as string
           },
         }),
+    inspect: async () => {
+      asked.push(['inspect'])
+    },
     onInterrupt(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { formatResult } from '../../src/cli/format-result.ts'
 import { delimiter } from '../../src/cli/job-flags.ts'
-import { toJsonData } from '../../src/cli/json.ts'
+import { toJsonData } from '../../src/core/json-data.ts'
 
 describe('formatResult', () => {
   it.each<[string, unknown, string]>([

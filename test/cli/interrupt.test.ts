@@ -109,7 +109,7 @@ export default job({
       const { code, signal, stdout, stderr } = await run.ended
       expect({ code, signal, stdout }).toEqual({ code: 130, signal: null, stdout: '' })
       expect(left(run)).toEqual([])
-      expect(stderr).toMatch(/interrupted: the job was cancelled\n$/)
+      expect(stderr).toMatch(/interrupted: the job was cancelled\nresume with: quern resume [0-9a-f]{12}-0-M000\n$/)
       expect(stderr).not.toMatch(/ {4}at |Error/)
     },
   )

@@ -98,6 +98,22 @@ describe('quern run', () => {
     expect(options).toEqual({ objChunkNumber: 7, objNewline: '\r\n', spawnReducer: 50, objReduceByKey: true })
   })
 
+  it.each<[string, string[], unknown]>([
+    ['output: "out/"', [], 'out/'],
+    ['options: { output: "out/" }', [], 'out/'],
+    ['output: "out/"', ['--replace'], { to: 'out/', ifExists: 'replace' }],
+    ['output: { to: "out/", name: "{stem}" }', ['--output', 'b/'], { to: 'b/', name: '{stem}' }],
+    ['input: "a.txt"', ['--output', 'b/', '--replace'], { to: 'b/', ifExists: 'replace' }],
+    ['input: "a.txt"', [], undefined],
+  ])('of a job with %s the output is, with flags %j, %j', async (own, flags, output) => {
+    const file = `output-${own.replace(/\W+/g, '-')}.ts`
+    await jobFile(file, `export default job({ map: () => 1, ${own} })`)
+    const { asked } = await quern(['run', file, '--input', 'x', ...flags])
+    const options = asked[1]?.[3] as { readonly output?: unknown } | undefined
+    expect(asked[1]?.[0]).toBe('map')
+    expect(options?.output).toEqual(output)
+  })
+
   it('a reduce function travels by reference too', async () => {
     const { asked } = await quern(['run', 'folds.ts', '--input', 'b'])
     expect(reference(asked[1]?.[3])).toEqual({ url: `file://${folder}/folds.ts`, export: 'default.reduce' })
@@ -167,6 +183,7 @@ describe('bad usage is exit code 2 and says what is wrong', () => {
     [['plan'], 'nothing to plan: give --input'],
     [['run', 'maps.ts', '--plan', 'p', '--input', 'x'], '--plan already says what is read'],
     [['run', 'maps.ts', '--plan', 'missing.json'], 'not a plan'],
+    [['run', 'maps.ts', '--input', 'x', '--replace'], '--replace: the job file has no output, give --output'],
     [['run', 'maps.ts', '--inptu', 'x'], "unknown option '--inptu'\n(Did you mean --input?)"],
     [['run', 'maps.ts', '--workers', 'two'], 'Expected a whole number from 1.'],
     [['run', 'sums.ts', '--spawn-reducer', '120'], 'Expected a number from 0 to 100.'],
@@ -206,7 +223,15 @@ describe('bad usage is exit code 2 and says what is wrong', () => {
     ['export const x = 1', 'got no default export'],
     ['export default job({ map: 1 })', 'job.map: expected a function, got number'],
     ['export default job({ mpa: () => 1 })', "job.mpa: unknown key, did you mean 'map'?"],
-    ['export default job({ map: () => 1, output: "s3://b/" })', 'job.output: this version has no outputs'],
+    ['export default job({ map: () => 1, output: "s3://b/*" })', 'job.output: expected a prefix to write under'],
+    [
+      'export default job({ map: () => 1, output: { too: "o/" } })',
+      "job.output.too: unknown option, did you mean 'to'?",
+    ],
+    [
+      'export default job({ map: () => 1, output: "o/", options: { output: "p/" } })',
+      'job.output: expected one output',
+    ],
     ['export default job({ map: () => 1, options: { spawnReducer: 3 } })', 'job.options.spawnReducer: unknown option'],
     ['export default job({ map: () => 1, reduce: {} })', 'job.reduce: expected a function or a Reducer'],
     ['export default job({', 'cannot import bad-'],
@@ -220,7 +245,10 @@ describe('bad usage is exit code 2 and says what is wrong', () => {
 
 describe('quern plan and hello', () => {
   it('prints the plan for people', async () => {
-    const { stdout, asked } = await quern(['plan', '--input', 'a.txt', '--obj-chunk-size', '64MiB'], () => PLAN)
+    const { stdout, asked } = await quern(
+      ['plan', '--input', 'a.txt', '--obj-chunk-size', '64MiB', '--no-progress'],
+      () => PLAN,
+    )
     expect(asked[1]?.slice(1)).toEqual([expect.objectContaining({ references: ['a.txt'] }), { objChunkSize: '64MiB' }])
     expect(stdout).toBe(`1 object, 2 KiB, 1 partition
 sizes     2 KiB smallest, 2 KiB median, 2 KiB largest
@@ -242,7 +270,7 @@ file:///a.txt  2 KiB  1 partition
   })
 
   it('plans with the partition options of the job file', async () => {
-    const { asked } = await quern(['plan', 'sums.ts', '--input', 'x'], () => PLAN)
+    const { asked } = await quern(['plan', 'sums.ts', '--input', 'x', '--no-progress'], () => PLAN)
     expect(asked[1]?.[2]).toEqual({ objChunkNumber: 3 })
   })
 

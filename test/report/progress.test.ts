@@ -57,6 +57,12 @@ class Terminal {
 }
 
 describe('the account of a job', () => {
+  it('a divided call makes one more of them', () => {
+    const divided: ExecutorEvent = { type: 'call-divided', at: 0, jobId: 'M000', call: 0, callCount: 2 }
+    expect(fractionDone(jobAfter(created(), planned(1, 0), ended(0)))).toBe(1)
+    expect(fractionDone(jobAfter(created(), planned(1, 0), divided, ended(0)))).toBe(0.5)
+  })
+
   it('counts bytes of ended and of running calls, once each', () => {
     const job = jobAfter(
       created(),
