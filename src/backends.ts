@@ -6,12 +6,13 @@ import { resolve as resolvePath } from 'node:path'
 import type { ComputeBackend } from './compute/backend.ts'
 import { createInlineCompute } from './compute/inline.ts'
 import { createLocalhostCompute } from './compute/localhost.ts'
-import { type Config, loadConfig, type Sections } from './config/config.ts'
+import { type Config, loadConfig, type RetrySection, type Sections } from './config/config.ts'
 import type { ExecutorSettings } from './config/options.ts'
 import { Secret } from './config/secret.ts'
-import { RetryBudget } from './core/backoff.ts'
+import { DEFAULT_RETRY, RetryBudget, type RetryPolicy } from './core/backoff.ts'
 import { ConfigError } from './core/errors.ts'
 import { nearestName } from './core/nearest.ts'
+import type { RateLease } from './core/rate-places.ts'
 import { cpuCount } from './pool/cpu-count.ts'
 import type { BackendResolver, StorageBackend } from './storage/backend.ts'
 import { Storage } from './storage/storage.ts'
@@ -40,36 +41,62 @@ export interface Composition {
   close(): Promise<void>
 }
 
-type Loader = (sections: OpenSections, budget: RetryBudget) => Promise<StorageBackend>
+/** What the stores of a process have in common. */
+interface Shared {
+  readonly budget: RetryBudget
+  /** Who gives out the rate to several processes; each learns it by itself where there is nobody. */
+  readonly rates?: RateLease | undefined
+}
+
+type Loader = (sections: OpenSections, shared: Shared) => Promise<StorageBackend>
 
 const STORES: Readonly<Record<string, Loader>> = {
   file: async () => metered(new (await import('./storage/file.ts')).FileBackend()),
-  http: async (_, budget) => patient(new (await import('./storage/http.ts')).HttpBackend(), budget),
+  http: async ({ http }, shared) => patient(new (await import('./storage/http.ts')).HttpBackend(), shared, http?.retry),
   memory: async () => metered((await import('./storage/memory.ts')).processMemory()),
   localhost: async ({ localhost }) => {
     const { LocalhostBackend } = await import('./storage/localhost.ts')
     return metered(new LocalhostBackend({ root: localhost.storageRoot as string }))
   },
-  aws_s3: async ({ aws_s3 }, budget) =>
-    patient(await (await import('./storage/s3.ts')).createS3Backend(aws_s3), budget),
-  minio: async ({ minio }, budget) =>
-    patient(await (await import('./storage/minio.ts')).createMinioBackend(minio), budget),
-  gcp_storage: async ({ gcp_storage }, budget) =>
-    patient(await (await import('./storage/gcs.ts')).createGcsBackend(gcp_storage), budget),
+  aws_s3: async ({ aws_s3 }, shared) =>
+    patient(await (await import('./storage/s3.ts')).createS3Backend(aws_s3), shared, aws_s3.retry),
+  minio: async ({ minio }, shared) =>
+    patient(await (await import('./storage/minio.ts')).createMinioBackend(minio), shared, minio.retry),
+  gcp_storage: async ({ gcp_storage }, shared) =>
+    patient(await (await import('./storage/gcs.ts')).createGcsBackend(gcp_storage), shared, gcp_storage.retry),
 }
 
 /**
  * What lies behind a network fails now and then, is slow now and then, and wants to be asked at its pace. A retry waits
  * for its place in the rate; a hedge does not, as there are few; what is counted is what is really sent.
  */
-async function patient(backend: StorageBackend, budget: RetryBudget): Promise<StorageBackend> {
+async function patient(
+  backend: StorageBackend,
+  { budget, rates }: Shared,
+  retry: RetrySection = {},
+): Promise<StorageBackend> {
   const [{ withRetry }, { withLimit }, { withHedge }, { withMetering }] = await Promise.all([
     import('./storage/with-retry.ts'),
     import('./storage/with-limit.ts'),
     import('./storage/with-hedge.ts'),
     import('./storage/with-metering.ts'),
   ])
-  return withRetry(withLimit(withHedge(withMetering(backend))), { budget })
+  return withRetry(withLimit(withHedge(withMetering(backend)), { lease: rates }), {
+    budget,
+    policy: retryPolicy(retry),
+  })
+}
+
+/** Few tries are not drawn out, and a long time at least is no more than it may be at most. */
+function retryPolicy({ attempts, leastMs, mostMs }: RetrySection): RetryPolicy {
+  const least = leastMs ?? (attempts === undefined ? DEFAULT_RETRY.leastMs : 0)
+  const most = mostMs ?? DEFAULT_RETRY.mostMs
+  return {
+    ...DEFAULT_RETRY,
+    ...(attempts === undefined ? {} : { attempts }),
+    ...(least === undefined ? {} : { leastMs: Math.min(least, mostMs ?? least) }),
+    ...(most === undefined ? {} : { mostMs: Math.max(most, leastMs ?? 0) }),
+  }
 }
 
 /** What this machine or process holds only has its requests counted. */
@@ -78,16 +105,19 @@ async function metered(backend: StorageBackend): Promise<StorageBackend> {
 }
 
 /** Backends by name, each connected once. @throws ConfigError for a name nobody knows */
-export function createBackends(sections: OpenSections): Backends {
+export function createBackends(
+  sections: OpenSections,
+  { rates, workersOfProcess = 1 }: Pick<Shared, 'rates'> & { readonly workersOfProcess?: number | undefined } = {},
+): Backends {
   const connected = new Map<string, Promise<StorageBackend>>()
-  const budget = new RetryBudget()
+  const shared = { budget: new RetryBudget({ sharers: workersOfProcess }), rates }
   return {
     resolve(name) {
       const known = connected.get(name)
       if (known !== undefined) return known
       const load = STORES[name]
       if (load === undefined) return Promise.reject(unknownStore(name))
-      const backend = load(sections, budget)
+      const backend = load(sections, shared)
       connected.set(name, backend)
       return backend
     },
@@ -160,7 +190,12 @@ function createCompute(config: Config, sections: OpenSections, resolve: BackendR
     slots,
     waitingSlots: slots,
     workerEntry: workerEntry(),
-    startup: encodeStartup({ config: sections, cwd: process.cwd(), argv1: process.argv[1] ?? '' }),
+    startup: encodeStartup({
+      config: sections,
+      cwd: process.cwd(),
+      argv1: process.argv[1] ?? '',
+      ...(config.backend === 'threads' ? { workersOfProcess: slots } : {}),
+    }),
     memoryMiB: config.runtimeMemoryMiB,
   })
 }

@@ -19,6 +19,7 @@ export type ErrorCode =
   | 'TERMINATED_WORKER'
   | 'OUT_OF_MEMORY'
   | 'SHUTDOWN_EXECUTOR'
+  | 'FENCED'
   | 'RECURSION'
   | StorageErrorCode
 
@@ -242,6 +243,13 @@ export class OutOfMemoryError extends TerminatedWorkerError {
 export class ShutdownExecutorError extends QuernError {
   constructor(message: string, options?: ErrorOptions) {
     super('SHUTDOWN_EXECUTOR', message, options)
+  }
+}
+
+/** The job was taken over by another driver (a resume elsewhere): this one stopped, and what it did counts no more than before. */
+export class FencedError extends QuernError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('FENCED', message, options)
   }
 }
 

@@ -6,6 +6,8 @@ import type { CliContext, CliExecutor } from '../cli/context.ts'
 import { runCommandLine } from '../cli/program.ts'
 
 const { stdin, stdout, stderr } = process
+/** Ctrl-C, and what services and containers are stopped with. */
+const END_SIGNALS = ['SIGINT', 'SIGTERM'] as const
 
 const context: CliContext = {
   stdout,
@@ -24,16 +26,23 @@ const context: CliContext = {
     return { config, ...createBackends(openSections(config.sections)) }
   },
   ask: stdin.isTTY && stderr.isTTY ? ask : undefined,
+  async inspect() {
+    const { open, url, waitForDebugger } = await import('node:inspector')
+    if (url() === undefined) open()
+    waitForDebugger()
+  },
   onInterrupt(listener) {
     let interrupts = 0
-    const onSigint = () => {
+    const onSignal = () => {
       interrupts += 1
       // who asks twice does not want to wait for the workers
       if (interrupts > 1) process.exit(130)
       listener()
     }
-    process.on('SIGINT', onSigint)
-    return () => process.off('SIGINT', onSigint)
+    for (const signal of END_SIGNALS) process.on(signal, onSignal)
+    return () => {
+      for (const signal of END_SIGNALS) process.off(signal, onSignal)
+    }
   },
 }
 

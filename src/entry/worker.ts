@@ -7,11 +7,12 @@ import type { BackendResolver } from '../storage/backend.ts'
 import { workerServices } from '../worker/services.ts'
 import { serveWorker } from '../worker/worker-loop.ts'
 
-serveWorker(({ config }) => {
+serveWorker(({ config, workersOfProcess }, rates) => {
   let backends: Promise<{ readonly resolve: BackendResolver }> | undefined
-  const connect = async () => (await import('../backends.ts')).createBackends(config as OpenSections)
+  const connect = async () =>
+    (await import('../backends.ts')).createBackends(config as OpenSections, { rates, workersOfProcess })
   return workerServices(async (name) => {
     backends ??= connect()
     return (await backends).resolve(name)
-  })
+  }, workersOfProcess)
 })

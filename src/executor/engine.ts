@@ -1,21 +1,28 @@
 /** The machinery behind an executor: makes runs, reads their sources, launches them, shuts down. */
 import { setMaxListeners } from 'node:events'
+import type { Division } from '../../partitioner/divided-plan.ts'
 import type { PartitionOptions, Plan } from '../../partitioner/plan.ts'
-import type { ObjectSelection } from '../../partitioner/select.ts'
-import { groupsOf } from '../../reducers/groups.ts'
+import type { ObjectSelection, SelectingProgress } from '../../partitioner/select.ts'
 import type { Composition } from '../backends.ts'
-import type { CallSettings, MapSettings } from '../config/options.ts'
+import type { CallSettings } from '../config/options.ts'
+import type { OutputSettings } from '../config/output-options.ts'
 import { CancelledError, CoverageError, ShutdownExecutorError } from '../core/errors.ts'
 import { type JobKind, jobId, jobKey } from '../core/ids.ts'
-import { shippingFunctions } from '../functions/capture.ts'
-import { encodeValue } from '../functions/codec.ts'
-import type { ShippedBlob, ShippedFunction } from '../functions/shipped.ts'
+import type { ShippedFunction } from '../functions/shipped.ts'
 import type { ExecutorListener } from '../job/events.ts'
-import { encodeJob, PROTOCOL } from '../job/messages.ts'
-import { JobRun } from './job-run.ts'
+import type { PartRecord } from '../job/journal.ts'
+import type { JobDivisions } from './divisions.ts'
+import type { JobJournal } from './durable.ts'
+import type { DurableSettings } from './durable-settings.ts'
+import { JobRun, type JobRunSpec } from './job-run.ts'
+import { Journals } from './journals.ts'
 import { type Inputs, itemInputs, makePlan, planInputs, type SourceKind } from './launch.ts'
+import type { PreparedOutput } from './output-hooks.ts'
+import { type JobSettings, launchRuns, type Part } from './parts.ts'
+import type { ResumedRuns } from './resume.ts'
+import type { ResumeSettings } from './resumed-job.ts'
 import { type Runtime, startRuntime } from './runtime.ts'
-import type { ReduceSpec, SchedulerJob } from './scheduler-protocol.ts'
+import { submittedPart } from './submitted-part.ts'
 
 export interface Source {
   readonly kind: SourceKind
@@ -28,7 +35,7 @@ export interface Source {
 export interface Submission {
   readonly run: JobRun
   readonly shipped: ShippedFunction
-  readonly settings: CallSettings & Pick<MapSettings, 'chunksize' | 'failFast'>
+  readonly settings: CallSettings & JobSettings & DurableSettings
   readonly extraArgs: readonly unknown[]
   /** Set where a reduce is a Reducer that folds: whether its order is free. */
   readonly folds?: { readonly commutative: boolean } | undefined
@@ -39,16 +46,12 @@ export interface ReduceSubmission extends Submission {
   readonly spawnReducer: number | undefined
 }
 
-/** Percent of the maps after which a reducer starts where waiting costs nothing (Lithops' default). */
-const SPAWN_REDUCER = 20
-
-const RETRY_PAUSES = { baseMs: 100, maxMs: 10_000 }
-
 export class Engine {
   readonly executorId: string
   readonly #composition: Composition
   readonly #listener: ExecutorListener
   readonly #runs = new Set<JobRun>()
+  readonly #journals: Journals
   #runtime: Runtime | undefined
   #jobCount = 0
   #closing: Promise<void> | undefined
@@ -57,6 +60,12 @@ export class Engine {
     this.#composition = composition
     this.executorId = executorId
     this.#listener = listener
+    const fence = (runs: readonly JobRun[], error: Error) => {
+      // all of them first: the end of a map is no reason for its reduce to fail
+      for (const run of runs) run.fail(error)
+      for (const run of runs) this.#runtime?.loop.cancel(run.key, undefined, true, error)
+    }
+    this.#journals = new Journals({ config: composition.config, resolve: composition.resolve, listener, fence })
   }
 
   /** A run with the next job number, or that of the last job: a map and its reduce share one. */
@@ -65,24 +74,24 @@ export class Engine {
     fn: unknown,
     options: { silent: boolean; memoryMiB?: number | undefined; sameNumber?: boolean },
   ): JobRun {
-    if (this.#closing !== undefined) {
-      throw new ShutdownExecutorError(`executor ${this.executorId} is shut down: it takes no new jobs`)
-    }
+    this.#assertOpen()
     const number = options.sameNumber === true ? this.#jobCount - 1 : this.#jobCount++
     const kind = letter === 'A' ? 'call' : letter === 'M' ? 'map' : 'reduce'
-    const run = new JobRun({
+    return this.#newRun({
       executorId: this.executorId,
       id: jobId(letter, number),
       kind,
       name: typeof fn === 'function' && fn.name !== '' ? fn.name : kind,
       silent: options.silent,
       memoryMiB: options.memoryMiB ?? this.#composition.config.runtimeMemoryMiB,
-      listener: this.#listener,
-      cancelCalls: (target, calls, running) => this.#cancel(target, calls, running),
     })
-    this.#runs.add(run)
-    run.ended.then(() => this.#runs.delete(run))
-    return run
+  }
+
+  /** A run of a job that began elsewhere. */
+  resumedRun(kind: 'map' | 'reduce', executorId: string, id: string): JobRun {
+    this.#assertOpen()
+    const key = jobKey(executorId, id)
+    return this.#newRun({ executorId, id, key, kind, name: kind, silent: false })
   }
 
   /** Starts workers, so that they come up while a function is looked at: all, or as many as there are calls. */
@@ -93,23 +102,7 @@ export class Engine {
   /** Reads the source and runs the job; what goes wrong on the way fails the runs. */
   submit(source: Source, map: Submission, reduce?: ReduceSubmission): void {
     const runs = reduce === undefined ? [map.run] : [map.run, reduce.run]
-    const abort = new AbortController()
-    // each request of the selection listens, and dozens are under way at once
-    setMaxListeners(0, abort.signal)
-    // a run that is cancelled while the source is read takes the other with it, however long the source takes
-    for (const run of runs) run.ended.then(() => abort.abort())
-    const early = new CancelledError(`${map.run.id} was cancelled before it began`)
-    const failUnlaunched = () => {
-      for (const run of runs) if (run.launched === undefined) run.fail(early)
-    }
-    abort.signal.addEventListener('abort', failUnlaunched, { once: true })
-    // what was reduced from bytes that do not tile is no result
-    map.run.ended.then((error) => {
-      if (error instanceof CoverageError) reduce?.run.fail(error)
-    })
-    this.#launch(source, map, reduce, abort.signal).catch((error) => {
-      for (const run of runs) run.fail(error)
-    })
+    this.#begin(runs, (signal) => this.#launch(source, map, reduce, signal))
     const { signal } = map.settings
     if (signal === undefined) return
     const onAbort = () => {
@@ -121,13 +114,40 @@ export class Engine {
     ended.then(() => signal.removeEventListener('abort', onAbort))
   }
 
+  #begin(runs: readonly JobRun[], launch: (signal: AbortSignal) => Promise<void>): void {
+    const [map, reduce] = runs as readonly [JobRun, JobRun | undefined]
+    const abort = new AbortController()
+    // each request of the selection listens, and dozens are under way at once
+    setMaxListeners(0, abort.signal)
+    // a run that is cancelled while the source is read takes the other with it, however long the source takes
+    for (const run of runs) run.ended.then(() => abort.abort())
+    const early = new CancelledError(`${map.id} was cancelled before it began`)
+    const failUnlaunched = () => {
+      for (const run of runs) if (run.launched === undefined) run.fail(early)
+    }
+    abort.signal.addEventListener('abort', failUnlaunched, { once: true })
+    // what was reduced from bytes that do not tile is no result
+    map.ended.then((error) => {
+      if (error instanceof CoverageError) reduce?.fail(error)
+    })
+    launch(abort.signal).catch((error) => {
+      for (const run of runs) run.fail(error)
+    })
+  }
+
+  /** Reads the journal of a job and goes on with it; what goes wrong on the way fails the runs. */
+  resume(name: string, settings: ResumeSettings, runs: ResumedRuns): void {
+    const known = runs.reduce === undefined ? [runs.map] : [runs.map, runs.reduce]
+    this.#begin(known, (signal) => this.#relaunch(name, settings, runs, signal))
+  }
+
   cancelAll(): void {
     for (const run of [...this.#runs]) this.#cancel(run, undefined, true)
   }
 
-  /** Settles when everything submitted has ended and no worker is left. */
-  close(): Promise<void> {
-    if (this.#closing === undefined) this.#closing = this.#close()
+  /** Settles when everything submitted has ended and no worker is left; `tidy` is done while the stores are still open. */
+  close(tidy: () => Promise<void> = async () => undefined): Promise<void> {
+    if (this.#closing === undefined) this.#closing = this.#close(tidy)
     return this.#closing
   }
 
@@ -137,68 +157,99 @@ export class Engine {
     reduce: ReduceSubmission | undefined,
     signal: AbortSignal,
   ): Promise<void> {
+    const { config } = this.#composition
     const runtime = this.#start()
-    const inputs = await this.#read(source, runtime, signal)
-    const [mapFn, reduceFn] = await Promise.all([
-      travelling(map),
-      reduce === undefined ? undefined : travelling(reduce),
+    const inputs = await this.#read(source, runtime, map.run.id, signal)
+    const parts = await Promise.all([
+      submittedPart(map, inputs.plan, config),
+      reduce === undefined ? undefined : submittedPart(reduce, undefined, config, reduce),
     ])
     signal.throwIfAborted()
-    map.run.launch({
-      scheduler: this.#schedulerJob(map, inputs.count),
-      shared: this.#shared(map, mapFn, inputs.plan),
-      plan: inputs.plan,
-      pinOf: inputs.pinOf,
-      inputOf: inputs.inputOf,
-    })
-    if (reduce === undefined || reduceFn === undefined) return runtime.loop.submit([map.run])
-    const groups = groupsOf(inputs.plan?.partitions, inputs.count, reduce.byKey)
-    const billed = runtime.compute.capabilities.idleCost === 'billed'
-    const reduces: ReduceSpec = {
-      mapJob: map.run.id,
-      spawnReducer: reduce.spawnReducer ?? (billed ? 100 : SPAWN_REDUCER),
-      groups,
-      anyOrder: reduce.folds?.commutative === true,
-    }
-    reduce.run.launch({
-      scheduler: { ...this.#schedulerJob(reduce, groups.length), reduces },
-      shared: this.#shared(reduce, reduceFn, undefined),
-      inputOf: (call) => ({ type: 'results', count: groups[call]?.maps.length ?? 0, object: groups[call]?.object }),
-    })
-    runtime.loop.submit([map.run, reduce.run])
+    const output = await this.#output(map.settings.output, parts, inputs, runtime)
+    const [mapPart, reducePart] = output?.parts ?? parts
+    const beginning = { kind: source.kind, settings: map.settings, inputs, outputs: output?.plan }
+    const { reach, capabilities } = runtime.compute
+    const journal = await this.#journals.begin({ ...beginning, parts: [mapPart, reducePart] }, reach)
+    signal.throwIfAborted()
+    const journalOf = (jobId: string) => journal && { head: journal.headOf(jobId), epoch: journal.epoch }
+    const divisions = await this.#divisions(map, inputs, runtime, journal)
+    const launch = { inputs, map: mapPart, reduce: reducePart, divisions, journalOf, hookOutputs: output?.hook }
+    runtime.loop.submit(launchRuns(launch, config, capabilities))
   }
 
-  async #read({ kind, value, partition, where }: Source, runtime: Runtime, signal: AbortSignal): Promise<Inputs> {
+  async #read(
+    { kind, value, partition, where }: Source,
+    runtime: Runtime,
+    jobId: string,
+    signal: AbortSignal,
+  ): Promise<Inputs> {
     const { resolve, config } = this.#composition
     if (kind === 'items') return itemInputs(value as Iterable<unknown>, config.dataLimitBytes)
-    const plan = await makePlan(value as ObjectSelection | Plan, partition, resolve, where, signal)
+    const onProgress = (progress: SelectingProgress) =>
+      this.#listener({ type: 'job-selecting', at: Date.now(), jobId, ...progress })
+    const plan = await makePlan(value as ObjectSelection | Plan, partition, resolve, where, { signal, onProgress })
     return planInputs(plan, resolve, runtime.compute.reach, signal)
   }
 
-  #shared({ run, settings, extraArgs, folds }: Submission, fn: ShippedFunction | ShippedBlob, plan: Plan | undefined) {
-    const { config } = this.#composition
-    const bytes = encodeJob(
-      {
-        protocol: PROTOCOL,
-        executorId: this.executorId,
-        jobId: run.id,
-        kind: run.spec.kind,
-        fn,
-        extraEnv: settings.extraEnv ?? {},
-        read: plan?.options,
-        storage: { backend: config.storage, bucket: config.storageBucket ?? '' },
-        reducer: folds !== undefined,
-      },
-      encodeValue(extraArgs, 'extraArgs', shippingFunctions),
-    )
-    return { id: jobKey(this.executorId, run.id), bytes }
+  async #divisions(
+    { run, settings }: Submission,
+    inputs: Inputs,
+    { compute }: Runtime,
+    journal: JobJournal | undefined,
+  ): Promise<JobDivisions | undefined> {
+    if (settings.onFailure === undefined && settings.splittable === undefined) return undefined
+    const { divisionsOf } = await import('./divisions.ts')
+    const record = journal && ((number: number, division: Division) => journal.recordDivision(number, division))
+    const { feeds } = compute.capabilities
+    return divisionsOf({ run, settings, inputs, feeds, resolve: this.#composition.resolve, record })
   }
 
-  #schedulerJob({ run, settings }: Submission, calls: number): SchedulerJob {
-    const { config } = this.#composition
-    const { chunksize = config.chunksize, timeoutMs = config.timeoutMs, retries = 0, failFast } = settings
-    const policy = retries === 0 ? undefined : { attempts: retries + 1, ...RETRY_PAUSES }
-    return { id: run.id, calls, chunksize, timeoutMs, retries: policy, failFast }
+  async #output(
+    settings: OutputSettings | undefined,
+    parts: readonly [Part, Part | undefined],
+    inputs: Inputs,
+    { compute }: Runtime,
+  ): Promise<PreparedOutput | undefined> {
+    if (settings === undefined) return undefined
+    const { preparedOutput } = await import('./output-hooks.ts')
+    return preparedOutput(settings, parts, inputs, { resolve: this.#composition.resolve, reach: compute.reach })
+  }
+
+  async #relaunch(name: string, settings: ResumeSettings, runs: ResumedRuns, signal: AbortSignal): Promise<void> {
+    const { config, resolve } = this.#composition
+    const { loop, compute } = this.#start()
+    const { reach, capabilities } = compute
+    const [{ takeJob }, { relaunched }] = await Promise.all([import('./resumed-job.ts'), import('./relaunch.ts')])
+    const taken = await takeJob(name, settings, this.#journals.stores(reach))
+    const { record, journal } = taken
+    const [{ memoryMiB }, reduce] = record.parts as readonly [PartRecord, PartRecord | undefined]
+    runs.map.memoryMiB = memoryMiB
+    if (reduce !== undefined) {
+      runs.map.keepsResults = true
+      runs.reduce ??= this.resumedRun('reduce', record.executorId, reduce.jobId)
+      runs.reduce.memoryMiB = reduce.memoryMiB
+      runs.byKey = reduce.reduce?.byKey === true
+    }
+    const all = runs.reduce === undefined ? [runs.map] : [runs.map, runs.reduce]
+    if (taken.isFinished) for (const run of all) run.journal = journal
+    else this.#journals.follow(journal as JobJournal, all)
+    const launch = await relaunched(taken, runs, { resolve, feeds: capabilities.feeds })
+    signal.throwIfAborted()
+    loop.submit(launchRuns(launch, config, capabilities))
+  }
+
+  #newRun(spec: Omit<JobRunSpec, 'listener' | 'cancelCalls'>): JobRun {
+    const cancelCalls = (target: JobRun, calls: readonly number[] | undefined, running: boolean) =>
+      this.#cancel(target, calls, running)
+    const run = new JobRun({ ...spec, listener: this.#listener, cancelCalls })
+    this.#runs.add(run)
+    run.ended.then(() => this.#runs.delete(run))
+    return run
+  }
+
+  #assertOpen(): void {
+    if (this.#closing === undefined) return
+    throw new ShutdownExecutorError(`executor ${this.executorId} is shut down: it takes no new jobs`)
   }
 
   #start(): Runtime {
@@ -209,23 +260,15 @@ export class Engine {
   #cancel(run: JobRun, calls: readonly number[] | undefined, running: boolean): void {
     const reason = new CancelledError(`${run.id} was cancelled`)
     if (run.launched === undefined) return run.fail(reason)
-    this.#runtime?.loop.cancel(run.id, calls, running, reason)
+    this.#runtime?.loop.cancel(run.key, calls, running, reason)
   }
 
-  async #close(): Promise<void> {
+  async #close(tidy: () => Promise<void>): Promise<void> {
     await Promise.all([...this.#runs].map((run) => run.ended))
+    await this.#journals.settled()
     this.#runtime?.loop.dispose()
     await this.#runtime?.compute.close()
+    await tidy()
     await this.#composition.close()
   }
-}
-
-/** The function as it goes to the workers: with its modules, where the settings say so. */
-async function travelling({ shipped, settings }: Submission): Promise<ShippedFunction | ShippedBlob> {
-  const { includeModules, excludeModules = [] } = settings
-  const alone = includeModules === undefined ? excludeModules.length === 0 : (includeModules?.length ?? 0) === 0
-  if (alone) return shipped
-  const { bundleFunction } = await import('../functions/bundle.ts')
-  const { hash, bytes } = await bundleFunction(shipped, { includeModules, excludeModules })
-  return { kind: 'blob', hash, bytes: Buffer.from(bytes).toString('base64') }
 }

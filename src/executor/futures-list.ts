@@ -1,3 +1,4 @@
+import { parseOptions } from '../config/options.ts'
 import type { GetResultOptions, WaitOptions } from './options.ts'
 import type { ResponseFuture } from './response-future.ts'
 import { getResults, waitFor } from './wait.ts'
@@ -16,7 +17,7 @@ export class FuturesList<R> extends Array<ResponseFuture<R>> {
   }
 
   async wait(options?: WaitOptions): Promise<{ done: FuturesList<R>; notDone: FuturesList<R> }> {
-    const { done, notDone } = await waitFor(this, options, 'wait options')
+    const { done, notDone } = await waitFor(this, parseOptions('wait', options, 'wait options'))
     return { done: FuturesList.fromFutures(done), notDone: FuturesList.fromFutures(notDone) }
   }
 

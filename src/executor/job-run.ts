@@ -2,28 +2,30 @@
  * One job while it runs: its futures, the inputs of its calls, their results, what the workers read. The run loop
  * drives it; `Job` is its public face. Every call's future is settled once, by `settle`.
  */
-import { type Certificate, certify } from '../../partitioner/coverage.ts'
+import type { Certificate } from '../../partitioner/coverage.ts'
 import type { Plan } from '../../partitioner/plan.ts'
 import type { ReadReport } from '../../partitioner/read.ts'
 import type { CloudObject } from '../core/cloud-object.ts'
 import { CancelledError } from '../core/errors.ts'
-import { decodeValue } from '../functions/codec.ts'
 import type { ExecutorEvent, ExecutorListener } from '../job/events.ts'
 import type { CallInput } from '../job/messages.ts'
+import type { CallOutput } from '../job/output.ts'
 import type { WorkerStats } from '../monitor/monitor.ts'
 import type { Pin } from '../storage/backend.ts'
+import { CallFutures, type CallsOwner } from './call-futures.ts'
+import { certificateOf } from './certified.ts'
+import type { JobDivisions } from './divisions.ts'
 import { failuresOf } from './failures.ts'
 import { addStats, emptyTotals, type JobTotals } from './job-totals.ts'
 import { errorOf } from './outcome-error.ts'
-import { type CallOwner, ResponseFuture } from './response-future.ts'
-import { ResultStore } from './result-store.ts'
+import type { ResponseFuture } from './response-future.ts'
 import type { CallOutcome, SchedulerJob } from './scheduler-protocol.ts'
-
-const RESULTS_IN_MEMORY_BYTES = 256 * 1024 * 1024
 
 export interface JobRunSpec {
   readonly executorId: string
   readonly id: string
+  /** Where another job of this executor may have the same id. */
+  readonly key?: string | undefined
   readonly kind: 'call' | 'map' | 'reduce'
   readonly name: string
   readonly silent: boolean
@@ -40,13 +42,20 @@ export interface LaunchedJob {
   pinOf?(object: CloudObject): Pin
   /** @throws SerializationError when the call's item cannot travel */
   inputOf(call: number): CallInput
+  /** Under which id a call is committed, where that is not its own. */
+  commitOf?: ((call: number) => string) | undefined
+  /** Where its calls may be divided. */
+  readonly divisions?: JobDivisions | undefined
+  /** Where calls write outputs: what each is to write. */
+  outputOf?(call: number): CallOutput
+  /** Awaited when all calls have ended well, before the job has. */
+  conclude?(): Promise<void>
 }
 
-export class JobRun implements CallOwner {
+export class JobRun implements CallsOwner {
   readonly spec: JobRunSpec
   readonly submittedAt = Date.now()
-  readonly futures: ResponseFuture<unknown>[] = []
-  readonly results = new ResultStore(RESULTS_IN_MEMORY_BYTES)
+  readonly calls: CallFutures = new CallFutures(this)
   readonly totals: JobTotals = emptyTotals()
   /** Settles when the source has been read and planned; rejects when it cannot be. */
   readonly ready: Promise<LaunchedJob>
@@ -54,16 +63,24 @@ export class JobRun implements CallOwner {
   readonly ended: Promise<Error | undefined>
   /** Reduce jobs read the results of their maps until they have ended: results stay encoded and are kept. */
   keepsResults = false
+  /** Heap of the workers that run its calls, MiB. */
+  memoryMiB: number | undefined
+  /** Set where it is durable: it can be resumed by the name of its journal. */
+  journal: JournalHandle | undefined
   launched: LaunchedJob | undefined
+  plannedAt: number | undefined
   certificate: Certificate | undefined
-  #reads: (ReadReport | undefined)[] = []
+  /** By call; of partitions only. */
+  readonly #reads = new Map<number, ReadReport>()
   #onReady: ((launched: LaunchedJob) => void) | undefined
   #onUnready: ((error: Error) => void) | undefined
   #onEnded: ((error: Error | undefined) => void) | undefined
-  #onRead: (() => void) | undefined
+  #reading: Reading | undefined
+  #readCalls = 0
 
   constructor(spec: JobRunSpec) {
     this.spec = spec
+    this.memoryMiB = spec.memoryMiB
     this.ready = new Promise((resolve, reject) => {
       this.#onReady = resolve
       this.#onUnready = reject
@@ -79,18 +96,33 @@ export class JobRun implements CallOwner {
     return this.spec.id
   }
 
+  /** Its id among the jobs of this executor; one resumed here keeps the id it had in another. */
+  get key(): string {
+    return this.spec.key ?? this.spec.id
+  }
+
   get executorId(): string {
     return this.spec.executorId
   }
 
+  /** Its journal is claimed: it can be resumed by its name. */
+  get durable(): boolean {
+    return this.journal !== undefined
+  }
+
+  get functionBytes(): number | undefined {
+    return this.launched?.shared.bytes.byteLength
+  }
+
   launch(launched: LaunchedJob): void {
     this.launched = launched
+    this.plannedAt = Date.now()
     const { plan, scheduler } = launched
-    const missing = scheduler.calls - this.futures.length
-    for (let i = 0; i < missing; i++) this.futures.push(new ResponseFuture(this, this.futures.length))
+    this.calls.table.append(scheduler.calls - this.calls.table.count)
     this.totals.calls = scheduler.calls
     this.totals.bytes = plan?.bytes ?? 0
     this.emit({ type: 'job-planned', callCount: scheduler.calls, bytes: plan?.bytes ?? 0, plan })
+    for (const { parent, child } of launched.divisions?.plan.divisions ?? []) this.calls.appended(parent, child, 1)
     this.#onReady?.(launched)
     if (scheduler.calls === 0) this.#end()
   }
@@ -99,25 +131,33 @@ export class JobRun implements CallOwner {
   fail(error: Error): void {
     if (this.totals.endedAt !== undefined) return
     this.#onUnready?.(error)
-    for (const future of this.futures) {
-      if (future.done()) continue
-      if (error instanceof CancelledError) future.markCancelled()
-      else future.setException(error)
-    }
+    this.calls.endAll(error)
     this.#end(error)
   }
 
+  /** Of every call, in the order in which their results stand. */
+  get futures(): ResponseFuture<unknown>[] {
+    return Array.from(this.calls.order(), (call) => this.calls.future(call))
+  }
+
+  get results(): CallFutures['results'] {
+    return this.calls.results
+  }
+
+  /** An attempt goes to the backend; `dataBytes`: its encoded item, where it has one. */
+  sent(call: number, dataBytes: number | undefined): void {
+    this.calls.table.sent(call, Date.now(), dataBytes)
+  }
+
   running(call: number): void {
-    const future = this.futures[call]
     // a call that is tried again has been counted
-    if (future?.running() === false) this.totals.running += 1
-    future?.markRunning(Date.now())
+    if (this.calls.started(call)) this.totals.running += 1
     this.totals.startedAt ??= Date.now()
-    this.emit({ type: 'call-started', call })
+    this.spec.listener({ type: 'call-started', at: Date.now(), jobId: this.key, call })
   }
 
   log(call: number, text: string, stream: 'stdout' | 'stderr'): void {
-    this.futures[call]?.addLog(text)
+    this.calls.table.addLog(call, text)
     this.emit({ type: 'call-log', call, text, stream })
   }
 
@@ -126,46 +166,59 @@ export class JobRun implements CallOwner {
   }
 
   settle(call: number, attempts: number, outcome: CallOutcome, inputError: (map: number) => Error): void {
-    const future = this.futures[call]
-    if (future === undefined || future.done()) return
+    const { table } = this.calls
+    if (call >= table.count || table.isDone(call)) return
     const stats = outcome.type === 'cancelled' ? undefined : outcome.stats
-    if (future.running()) this.totals.running -= 1
-    future.end(attempts, Date.now(), stats)
+    if (table.standing(call) === 'running') this.totals.running -= 1
+    table.measured(call, attempts, stats)
     this.#count(outcome.type, attempts, stats)
-    if (outcome.type === 'succeeded') {
-      this.results.put(call, outcome.result)
-      this.#reads[call] = outcome.read as ReadReport | undefined
-      future.setResult(undefined)
-    } else if (outcome.type === 'cancelled') future.markCancelled()
-    else future.setException(errorOf(this.id, call, outcome.why, inputError))
+    this.calls.end(call, outcome.type, this.#take(call, outcome, inputError))
     const { bytesRead = 0, runMs = 0 } = stats ?? {}
-    this.emit({ type: 'call-ended', call, outcome: outcome.type, bytesRead, runMs })
+    const [at, jobId] = [Date.now(), this.key]
+    this.spec.listener({ type: 'call-ended', at, jobId, call, outcome: outcome.type, bytesRead, runMs })
     if (this.totals.done === this.totals.calls) this.#end()
   }
 
-  decodeResult(call: number): unknown {
-    // a result that a reducer may be fed with again stays as it came
-    const value = decodeValue(this.results.get(call), { adopt: !this.keepsResults })
-    if (!this.keepsResults) this.results.drop(call)
-    return value
+  /** New calls, behind all others. */
+  appended(parent: number, first: number, added: number): void {
+    this.calls.appended(parent, first, added)
+    this.totals.calls += added
+    this.emit({ type: 'call-divided', call: parent, callCount: this.totals.calls })
   }
 
   cancelCalls(calls: readonly number[] | undefined, running: boolean): void {
     this.spec.cancelCalls(this, calls, running)
   }
 
-  /** Calls back when somebody reads a result of it. */
-  set onFirstRead(callback: () => void) {
-    this.#onRead = callback
+  /** Calls back when somebody reads a result of it, and when the last one was read. */
+  watchReading(reading: Reading): void {
+    this.#reading = reading
   }
 
-  onRead(): void {
-    this.#onRead?.()
-    this.#onRead = undefined
+  /** Every call that succeeded has had its result read. */
+  get isReadToEnd(): boolean {
+    return this.totals.endedAt !== undefined && this.#readCalls >= this.totals.succeeded
+  }
+
+  /** `first`: this call's result was not read before. */
+  onRead(first: boolean): void {
+    if (first) this.#readCalls += 1
+    this.#reading?.onFirst()
+    if (this.isReadToEnd) this.#reading?.onLast()
   }
 
   emit(event: DistributiveOmit<Extract<ExecutorEvent, { jobId: string }>, 'at' | 'jobId'>): void {
-    this.spec.listener({ ...event, at: Date.now(), jobId: this.id } as ExecutorEvent)
+    this.spec.listener({ ...event, at: Date.now(), jobId: this.key } as ExecutorEvent)
+  }
+
+  /** Keeps what a call gave; its error, where it failed. */
+  #take(call: number, outcome: CallOutcome, inputError: (map: number) => Error): Error | undefined {
+    if (outcome.type === 'failed') return errorOf(this.id, call, outcome.why, inputError)
+    if (outcome.type === 'cancelled') return undefined
+    // a restored one is there already
+    if (!this.results.has(call)) this.results.put(call, outcome.result)
+    if (outcome.read !== undefined) this.#reads.set(call, outcome.read as ReadReport)
+    return undefined
   }
 
   #count(outcome: 'succeeded' | 'failed' | 'cancelled', attempts: number, stats: WorkerStats | undefined): void {
@@ -180,32 +233,57 @@ export class JobRun implements CallOwner {
   #end(failure?: Error): void {
     if (this.totals.endedAt !== undefined) return
     this.totals.endedAt = Date.now()
-    const error = failure ?? this.#certify() ?? failuresOf(this.id, this.futures)
+    const error = failure ?? this.#certify() ?? this.#failures()
+    const { launched } = this
+    if (error !== undefined || launched?.conclude === undefined) return this.#finish(error)
+    launched.conclude().then(
+      () => this.#finish(undefined),
+      (problem) => this.#finish(problem),
+    )
+  }
+
+  #finish(error: Error | undefined): void {
     const outcome = error === undefined ? 'succeeded' : error instanceof CancelledError ? 'cancelled' : 'failed'
     this.emit({ type: 'job-ended', outcome, certificate: this.certificate })
     this.#onEnded?.(error)
+    this.calls.wake()
+  }
+
+  /** Undefined where every failure is tolerated. */
+  #failures(): Error | undefined {
+    const { failed, tolerated, cancelled, calls } = this.totals
+    if (cancelled === 0 && failed === tolerated) return undefined
+    const futures = Array.from(this.calls.table.unsuccessful(), (call) => this.calls.future(call))
+    return failuresOf(this.id, futures, calls)
   }
 
   /** Proves that the bytes the calls were given tile every object. */
   #certify(): Error | undefined {
-    const plan = this.launched?.plan
-    if (plan === undefined) return undefined
+    if (this.launched?.plan === undefined) return undefined
     try {
-      this.certificate = certify(
-        plan,
-        this.futures.map((future, call) => {
-          const report = this.#reads[call]
-          if (report !== undefined) return { state: 'committed' as const, report }
-          const error = future.snapshot().exception
-          return { state: 'failed' as const, error: error?.message ?? 'cancelled' }
-        }),
-        (object) => this.launched?.pinOf?.(object) ?? 'none',
-      )
+      const errorOf = (call: number) => this.calls.table.error(call)?.message ?? 'cancelled'
+      this.certificate = certificateOf(this.launched, this.#reads, errorOf)
       return undefined
     } catch (error) {
       return error as Error
     }
   }
+}
+
+/** What a durable job leaves in its storage. */
+export interface JournalHandle {
+  /** `{executorId}-{jobId}`; of a map-reduce, of its reduce. */
+  readonly name: string
+  /**
+   * Removes it, once it says how the job ended. Nothing is done where another driver has taken the job over.
+   * Repeating it is no error.
+   */
+  remove(): Promise<void>
+}
+
+interface Reading {
+  onFirst(): void
+  onLast(): void
 }
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never

@@ -8,6 +8,8 @@ export interface JobTotals {
   done: number
   succeeded: number
   failed: number
+  /** Of those that failed: which the job survives. */
+  tolerated: number
   cancelled: number
   running: number
   attempts: number
@@ -18,6 +20,9 @@ export interface JobTotals {
   resultBytes: number
   runMs: number
   cpuMs: number
+  cpuUserMs: number
+  cpuSystemMs: number
+  /** The most that any worker had resident. */
   peakRssBytes: number
   /** Sent for the calls that ended, over all stores; what a worker that died had sent is not known. */
   readonly requests: RequestCounts
@@ -29,7 +34,18 @@ export interface JobTotals {
 
 export function emptyTotals(): JobTotals {
   const zero = { calls: 0, done: 0, succeeded: 0, failed: 0, cancelled: 0, running: 0, attempts: 0, bytes: 0 }
-  const sums = { bytesRead: 0, recordsRead: 0, resultBytes: 0, runMs: 0, cpuMs: 0, peakRssBytes: 0, requestCost: 0 }
+  const sums = {
+    tolerated: 0,
+    bytesRead: 0,
+    recordsRead: 0,
+    resultBytes: 0,
+    runMs: 0,
+    cpuMs: 0,
+    cpuUserMs: 0,
+    cpuSystemMs: 0,
+    peakRssBytes: 0,
+    requestCost: 0,
+  }
   return { ...zero, ...sums, requests: emptyCounts(), startedAt: undefined, endedAt: undefined }
 }
 
@@ -46,6 +62,10 @@ export interface Progress {
 /** Sums over the calls that have ended. Times are epoch ms of the driver; durations and memory come from the workers. */
 export interface JobStats extends Readonly<JobTotals> {
   readonly submittedAt: number
+  /** When the job was ready to run: source read, function shipped. */
+  readonly plannedAt: number | undefined
+  /** What all its calls have in common, function included; encoded. */
+  readonly functionBytes: number | undefined
 }
 
 /** Adds what one call took. */
@@ -55,7 +75,9 @@ export function addStats(totals: JobTotals, stats: WorkerStats): void {
   totals.resultBytes += stats.resultBytes
   totals.runMs += stats.runMs
   totals.cpuMs += stats.cpuMs
-  totals.peakRssBytes = Math.max(totals.peakRssBytes, stats.rssBytes)
+  totals.cpuUserMs += stats.cpuUserMs ?? 0
+  totals.cpuSystemMs += stats.cpuSystemMs ?? 0
+  totals.peakRssBytes = Math.max(totals.peakRssBytes, stats.peakRssBytes ?? stats.rssBytes)
   for (const counts of Object.values(stats.requests ?? {})) addCounts(totals.requests, counts)
   totals.requestCost += costOf(stats)
 }

@@ -4,7 +4,12 @@ import { resolveEdges } from '../../partitioner/edges.ts'
 import { delimiterOf } from '../../partitioner/options.ts'
 import type { Partition, PartitionOptions, Plan } from '../../partitioner/plan.ts'
 import { planPartitions } from '../../partitioner/plan-partitions.ts'
-import { isObjectSelection, type ObjectSelection, selectObjects } from '../../partitioner/select.ts'
+import {
+  isObjectSelection,
+  type ObjectSelection,
+  type SelectingOptions,
+  selectObjects,
+} from '../../partitioner/select.ts'
 import { validatePlan } from '../../partitioner/validate-plan.ts'
 import type { ByteRange } from '../core/bytes.ts'
 import type { CloudObject } from '../core/cloud-object.ts'
@@ -19,6 +24,8 @@ import type { BackendResolver, Pin, Reach } from '../storage/backend.ts'
 export interface Inputs {
   readonly count: number
   readonly plan?: Plan | undefined
+  /** Record edges of its partitions, where they had to be resolved beforehand. */
+  readonly edges?: readonly (ByteRange | undefined)[] | undefined
   /** How reads of an object are pinned, for the certificate. */
   pinOf?(object: CloudObject): Pin
   inputOf(call: number): CallInput
@@ -70,10 +77,9 @@ export async function makePlan(
   options: PartitionOptions,
   resolve: BackendResolver,
   where: string,
-  signal?: AbortSignal,
+  how: SelectingOptions = {},
 ): Promise<Plan> {
-  if (isObjectSelection(source))
-    return planPartitions(await selectObjects(source, resolve, { signal }), options, { where })
+  if (isObjectSelection(source)) return planPartitions(await selectObjects(source, resolve, how), options, { where })
   const given = Object.keys(options)
   if (given.length > 0) {
     throw new ValidationError(`${where}.${given[0]}: a plan has its own partition options; expected none beside it`)
@@ -93,6 +99,7 @@ export async function planInputs(
   return {
     count: plan.partitions.length,
     plan,
+    edges,
     pinOf: ({ backend, etag }) => (etag === '' ? 'none' : (pins.get(backend) ?? 'none')),
     inputOf: (call) => ({ type: 'partition', partition: plan.partitions[call] as Partition, edges: edges?.[call] }),
   }

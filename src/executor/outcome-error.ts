@@ -25,6 +25,12 @@ export function errorOf(job: string, call: number, why: FailureReason, inputErro
     }
     case 'timeout':
       return new TimeoutError(`${name} ran longer than its timeout of ${formatDuration(why.timeoutMs)} and was stopped`)
+    case 'queue':
+      return new TimeoutError(`${name} was queued longer than its queueTimeout of ${formatDuration(why.timeoutMs)}`)
+    case 'silence':
+      return new TimeoutError(
+        `${name} gave no sign of life for its silenceTimeout of ${formatDuration(why.timeoutMs)} and was stopped`,
+      )
     case 'input': {
       const cause = inputError(why.call)
       return new CallError(`${name} cannot have its inputs: ${cause.message}`, id, { cause })
@@ -41,16 +47,13 @@ function deathError(name: string, death: InvocationDeath | undefined): Error {
     return new TerminatedWorkerError(`${name}: its worker ended the invocation without a word about it`)
   const details: WorkerDeath = { exitCode: death.exitCode, signal: death.signal, stderrTail: death.stderrTail }
   switch (death.reason) {
-    case 'outOfMemory': {
-      const limit = death.memoryLimitMiB === undefined ? 'its heap limit' : `its limit of ${death.memoryLimitMiB} MiB`
-      return new OutOfMemoryError(
-        `${name}: its worker ran out of memory (${limit}); raise runtimeMemory or read in smaller partitions`,
-        {
-          ...details,
-          limitMiB: death.memoryLimitMiB,
-        },
+    case 'outOfMemory':
+      return memoryError(name, death, details)
+    case 'frozen':
+      return new TerminatedWorkerError(
+        `${name}: its worker was stopped from outside (SIGSTOP), did not go on, and was ended`,
+        details,
       )
-    }
     case 'closed':
       return new ShutdownExecutorError(`${name} was ended by the shutdown of its executor`)
     case 'neverStarted':
@@ -65,6 +68,18 @@ function deathError(name: string, death: InvocationDeath | undefined): Error {
         details,
       )
   }
+}
+
+function memoryError(name: string, death: InvocationDeath, details: WorkerDeath): OutOfMemoryError {
+  const { memoryLimitMiB: limitMiB, heldBytes, probably } = death
+  const heldMiB = heldBytes === undefined ? undefined : Math.round(heldBytes / 2 ** 20)
+  const held = heldMiB === undefined ? '' : `, it held ${heldMiB} MiB when it was last measured`
+  const limit = limitMiB === undefined ? 'it had no limit of its own' : `its limit of ${limitMiB} MiB`
+  const what = probably === true ? 'was killed from outside, probably because memory ran out' : 'ran out of memory'
+  return new OutOfMemoryError(
+    `${name}: its worker ${what} (${limit}${held}); raise runtimeMemory or read in smaller partitions`,
+    { ...details, limitMiB, heldMiB },
+  )
 }
 
 function howItEnded({ exitCode, signal, reason }: InvocationDeath): string {

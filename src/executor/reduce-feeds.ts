@@ -1,4 +1,5 @@
-/** The feeds of all reduce calls that run: connects map results as they settle with the reducers that read them. */
+/** The feeds of all reduce calls that run: connects maps as they end with the reducers that read them. */
+import { withInserted } from '../../reducers/groups.ts'
 import type { JobRun } from './job-run.ts'
 import { ReduceFeed } from './reduce-feed.ts'
 import type { ReduceSpec } from './scheduler-protocol.ts'
@@ -7,12 +8,17 @@ interface Reader {
   readonly run: JobRun
   readonly mapRun: JobRun
   readonly spec: ReduceSpec
-  /** By map call: the group that reads it, and its place within the group. */
+  /** The maps of every group, in plan order. */
+  readonly groups: (readonly number[])[]
+  /** By map call: the group that reads it; of inserted calls apart. */
   readonly groupOf: Uint32Array
-  readonly placeOf: Uint32Array
+  readonly groupOfInserted: Map<number, number>
+  /** Maps whose failure was tolerated. */
+  readonly absent: Set<number>
 }
 
 interface OpenFeed {
+  readonly invocation: number
   readonly reader: Reader
   readonly group: number
   readonly feed: ReduceFeed
@@ -21,44 +27,67 @@ interface OpenFeed {
 
 export class ReduceFeeds {
   readonly #send: (invocation: number, bytes: Uint8Array) => void
-  readonly #onFed: (job: string, call: number) => void
+  readonly #onFed: (invocation: number, call: number) => void
   readonly #readers = new Map<string, Reader>()
   readonly #open = new Map<number, OpenFeed>()
 
-  constructor(send: (invocation: number, bytes: Uint8Array) => void, onFed: (job: string, call: number) => void) {
+  /** `onFed` hears that a reduce call was sent its last input. */
+  constructor(
+    send: (invocation: number, bytes: Uint8Array) => void,
+    onFed: (invocation: number, call: number) => void,
+  ) {
     this.#send = send
     this.#onFed = onFed
   }
 
   add(run: JobRun, mapRun: JobRun, spec: ReduceSpec): void {
     const groupOf = new Uint32Array(mapRun.totals.calls)
-    const placeOf = new Uint32Array(mapRun.totals.calls)
-    spec.groups.forEach(({ maps }, group) => {
-      maps.forEach((map, place) => {
-        groupOf[map] = group
-        placeOf[map] = place
-      })
+    const groups = spec.groups.map(({ maps }) => maps)
+    groups.forEach((maps, group) => {
+      for (const map of maps) groupOf[map] = group
     })
-    this.#readers.set(run.id, { run, mapRun, spec, groupOf, placeOf })
+    const inserted = { groupOfInserted: new Map<number, number>(), absent: new Set<number>() }
+    this.#readers.set(run.key, { run, mapRun, spec, groups, groupOf, ...inserted })
   }
 
   /** A call has started; a reduce call is fed from its first input on. */
   open(invocation: number, job: string, call: number): void {
     const reader = this.#readers.get(job)
     if (reader === undefined) return
-    const maps = reader.spec.groups[call]?.maps ?? []
-    const feed = new ReduceFeed(maps, reader.mapRun.results, reader.spec.anyOrder)
-    const open = { reader, group: call, feed, told: false }
+    const { groups, mapRun, absent, spec } = reader
+    const maps = groups[call] ?? []
+    const planned = spec.groups[call]?.maps.length ?? 0
+    const feed = new ReduceFeed(maps, { results: mapRun.results, absent }, spec.anyOrder, planned)
+    const open = { invocation, reader, group: call, feed, told: false }
     this.#open.set(invocation, open)
-    this.#pump(invocation, open)
+    this.#pump(open)
   }
 
+  /** The map has a result. */
   arrived(mapJob: string, call: number): void {
-    for (const [invocation, open] of this.#open) {
-      if (open.reader.spec.mapJob !== mapJob) continue
-      if (open.reader.groupOf[call] !== open.group) continue
-      open.feed.arrived(open.reader.placeOf[call] as number)
-      this.#pump(invocation, open)
+    for (const open of this.#readersOf(mapJob, call)) {
+      open.feed.arrived(call)
+      this.#pump(open)
+    }
+  }
+
+  /** The map failed, and that is tolerated. */
+  absent(mapJob: string, call: number): void {
+    for (const { spec, absent } of this.#readers.values()) if (spec.mapJob === mapJob) absent.add(call)
+    this.arrived(mapJob, call)
+  }
+
+  /** A map that has not ended gave a part of its input to a new call, whose result stands right behind its own. */
+  insert(mapJob: string, map: number, inserted: number): void {
+    for (const reader of this.#readers.values()) {
+      if (reader.spec.mapJob !== mapJob) continue
+      const group = groupOf(reader, map)
+      reader.groupOfInserted.set(inserted, group)
+      reader.groups[group] = withInserted(reader.groups[group] ?? [], map, inserted)
+    }
+    for (const open of this.#readersOf(mapJob, inserted)) {
+      open.feed.reads(open.reader.groups[open.group] ?? [])
+      this.#pump(open)
     }
   }
 
@@ -66,7 +95,7 @@ export class ReduceFeeds {
     const open = this.#open.get(invocation)
     if (open === undefined) return
     open.feed.consumed(count)
-    this.#pump(invocation, open)
+    this.#pump(open)
   }
 
   closed(invocation: number): void {
@@ -81,13 +110,23 @@ export class ReduceFeeds {
   /** The error of a map call, for the reduce call that needed it. */
   inputError(mapJob: string | undefined, map: number): Error {
     const reader = [...this.#readers.values()].find(({ spec }) => spec.mapJob === mapJob)
-    return reader?.mapRun.futures[map]?.snapshot().exception ?? new Error(`call ${map} of ${mapJob} did not succeed`)
+    return reader?.mapRun.calls.table.error(map) ?? new Error(`call ${map} of ${mapJob} did not succeed`)
   }
 
-  #pump(invocation: number, open: OpenFeed): void {
-    open.feed.pump((bytes) => this.#send(invocation, bytes))
+  *#readersOf(mapJob: string, call: number): Iterable<OpenFeed> {
+    for (const open of this.#open.values()) {
+      if (open.reader.spec.mapJob === mapJob && groupOf(open.reader, call) === open.group) yield open
+    }
+  }
+
+  #pump(open: OpenFeed): void {
+    open.feed.pump((bytes) => this.#send(open.invocation, bytes))
     if (open.told || !open.feed.complete) return
     open.told = true
-    this.#onFed(open.reader.run.id, open.group)
+    this.#onFed(open.invocation, open.group)
   }
+}
+
+function groupOf({ groupOf: planned, groupOfInserted }: Reader, map: number): number {
+  return groupOfInserted.get(map) ?? (planned[map] as number)
 }

@@ -1,22 +1,42 @@
 /** The future of one call. Its result stays encoded until somebody reads it. */
 import { CancelledError } from '../core/errors.ts'
 import { callId } from '../core/ids.ts'
-import { Future } from '../futures/future.ts'
+import { Future, type ResultOptions } from '../futures/future.ts'
 import type { WorkerStats } from '../monitor/monitor.ts'
+import type { CallFacts } from './call-table.ts'
 import { costOf } from './job-totals.ts'
 
-/** Times are epoch ms: those of the driver's clock here, the worker's own under `worker`. */
+/**
+ * What one call took. Times are epoch ms: those of the driver's clock here, the worker's own under `worker`; never
+ * subtract one from the other. docs/jobs.md says which field of Lithops each is.
+ */
 export interface CallStats {
   readonly attempts: number
+  /** When its job was submitted, and when that was ready to run: source read, function shipped. */
   readonly submittedAt: number
+  readonly plannedAt: number | undefined
+  /** What all calls of the job have in common, function included; encoded. */
+  readonly functionBytes: number | undefined
+  /** The item of this call, encoded; undefined where it is given a partition or results. */
+  readonly dataBytes: number | undefined
+  /** When the last attempt was handed to the backend. */
+  readonly sentAt: number | undefined
   /** When the driver learned that the last attempt runs. */
   readonly startedAt: number | undefined
   readonly endedAt: number | undefined
+  /** When its result was first read. */
+  readonly readAt: number | undefined
   /** Measured in the worker; absent where it died. */
   readonly worker: WorkerStats | undefined
   /** Estimate of what its requests cost, in USD at list prices. */
   readonly requestCost: number
 }
+
+/**
+ * Lithops' names of what becomes of a call: not sent yet, sent, running, its result is here, its result was read, it
+ * failed. `Cancelled` is quern's own; Lithops' Ready and Unknown cannot arise.
+ */
+export type CallState = 'New' | 'Invoked' | 'Running' | 'Success' | 'Done' | 'Error' | 'Cancelled'
 
 export interface CallStatus {
   readonly executorId: string
@@ -32,20 +52,21 @@ export interface CallOwner {
   readonly executorId: string
   readonly id: string
   readonly submittedAt: number
-  decodeResult(call: number): unknown
+  readonly plannedAt: number | undefined
+  readonly functionBytes: number | undefined
+  facts(call: number): CallFacts
+  /** What the call printed, in order. */
+  log(call: number): string
+  /** The value of a call that succeeded. */
+  read(call: number): unknown
   cancelCalls(calls: readonly number[], running: boolean): void
-  onRead(): void
+  /** A reader was told how the call ended. `first`: its value was not read before. */
+  onRead(first: boolean): void
 }
 
 export class ResponseFuture<R> extends Future<R> {
   readonly #owner: CallOwner
   readonly #call: number
-  #decoded: { readonly value: R } | undefined
-  #logs: string[] | undefined
-  #startedAt: number | undefined
-  #endedAt: number | undefined
-  #attempts = 0
-  #worker: WorkerStats | undefined
   #onRunning: (() => void) | undefined
 
   /** For the executor. */
@@ -74,23 +95,32 @@ export class ResponseFuture<R> extends Future<R> {
 
   /** What the call printed, in order. */
   get logs(): string {
-    return (this.#logs ?? []).join('')
+    return this.#owner.log(this.#call)
   }
 
   get stats(): CallStats {
-    return {
-      attempts: this.#attempts,
-      submittedAt: this.#owner.submittedAt,
-      startedAt: this.#startedAt,
-      endedAt: this.#endedAt,
-      worker: this.#worker,
-      requestCost: this.#worker === undefined ? 0 : costOf(this.#worker),
-    }
+    const { submittedAt, plannedAt, functionBytes } = this.#owner
+    const facts = this.#owner.facts(this.#call)
+    const requestCost = facts.worker === undefined ? 0 : costOf(facts.worker)
+    return { submittedAt, plannedAt, functionBytes, ...facts, requestCost }
   }
 
-  /** How the call ended; never throws for a call that failed or was cancelled. */
-  async status(): Promise<CallStatus> {
-    const error = this.done() && this.cancelled() ? undefined : await this.exception().catch((e: Error) => e)
+  /** Where the call stands, in Lithops' words; `state` has PEP 3148's. */
+  get callState(): CallState {
+    if (this.cancelled()) return 'Cancelled'
+    if (this.failed()) return 'Error'
+    if (this.done()) return this.stats.readAt === undefined ? 'Success' : 'Done'
+    if (this.running()) return 'Running'
+    return this.stats.sentAt === undefined ? 'New' : 'Invoked'
+  }
+
+  /** How the call ended; a call that failed or was cancelled is no error here. @throws TimeoutError, the signal's reason */
+  async status(options: ResultOptions = {}): Promise<CallStatus> {
+    const error = await this.exception(options).catch((e: Error) => {
+      // what ended the wait is no end of the call
+      if (!this.done()) throw e
+      return e
+    })
     const state = this.cancelled() ? 'cancelled' : error === null ? 'succeeded' : 'failed'
     const { executorId, jobId, callId, stats } = this
     return { executorId, jobId, callId, state, error: state === 'failed' ? (error as Error) : undefined, stats }
@@ -103,8 +133,7 @@ export class ResponseFuture<R> extends Future<R> {
   }
 
   /** @internal */
-  markRunning(at: number): void {
-    this.#startedAt = at
+  markRunning(): void {
     if (!this.running()) this.setRunningOrNotifyCancel()
     this.#onRunning?.()
   }
@@ -116,30 +145,21 @@ export class ResponseFuture<R> extends Future<R> {
   }
 
   /** @internal */
-  addLog(text: string): void {
-    if (this.#logs === undefined) this.#logs = []
-    this.#logs.push(text)
-  }
-
-  /** @internal */
-  end(attempts: number, at: number, worker: WorkerStats | undefined): void {
-    this.#attempts = attempts
-    this.#endedAt = at
-    this.#worker = worker
-  }
-
-  /** @internal */
   markCancelled(): void {
     this.forceCancel()
   }
 
   protected override read(): R {
-    if (this.#decoded === undefined) this.#decoded = { value: this.#owner.decodeResult(this.#call) as R }
-    this.#owner.onRead()
-    return this.#decoded.value
+    return this.#owner.read(this.#call) as R
+  }
+
+  protected override told(error: Error): Error {
+    this.#owner.onRead(false)
+    return error
   }
 
   protected override cancellation(): CancelledError {
+    this.#owner.onRead(false)
     return new CancelledError(`call ${this.callId} of ${this.jobId} was cancelled`)
   }
 }

@@ -1,6 +1,9 @@
 /**
  * The encoded results of a job's calls. Up to a limit they stay in memory; what comes after lies in a temporary file
  * that has no name any more (it is unlinked as soon as it is open), so that nothing is left however the process ends.
+ *
+ * Small ones are copied into slabs: a view of its own for each would cost more than itself, and would keep the message
+ * it came in.
  */
 import { randomBytes } from 'node:crypto'
 import { closeSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs'
@@ -10,14 +13,28 @@ import path from 'node:path'
 /** Closes the files of stores that nobody holds any more. */
 const forgotten = new FinalizationRegistry<number>((file) => closeSync(file))
 
-interface Spilled {
-  readonly offset: number
-  readonly length: number
-}
+/** The first ones are smaller: many jobs have one call. */
+const FIRST_SLAB_BYTES = 256
+const SLAB_BYTES = 1_048_576
+/** Longer ones stay what they came as. */
+const SMALL_BYTES = 4_096
+
+/** Where a result is, by call. */
+const NOWHERE = 0
+const IN_SLAB = 1
+const APART = 2
+const IN_FILE = 3
 
 export class ResultStore {
   readonly #limitBytes: number
-  readonly #results = new Map<number, Uint8Array | Spilled>()
+  #where = new Uint8Array(0)
+  /** Slab and place within it as one number; or the place in the file. */
+  #at = new Float64Array(0)
+  #length = new Float64Array(0)
+  /** By number; one is forgotten when nothing is left in it. */
+  readonly #slabs = new Map<number, Slab>()
+  readonly #apart = new Map<number, Uint8Array>()
+  #lastSlab = -1
   #memoryBytes = 0
   #file: number | undefined
   #fileBytes = 0
@@ -26,42 +43,98 @@ export class ResultStore {
     this.#limitBytes = limitBytes
   }
 
+  /** Keeps it instead of what was there. */
   put(call: number, bytes: Uint8Array): void {
-    if (this.#memoryBytes + bytes.byteLength <= this.#limitBytes) {
-      this.#memoryBytes += bytes.byteLength
-      this.#results.set(call, bytes)
+    this.drop(call)
+    const length = bytes.byteLength
+    this.#reach(call)
+    this.#length[call] = length
+    if (this.#memoryBytes + length > this.#limitBytes) {
+      this.#where[call] = IN_FILE
+      this.#at[call] = this.#spill(bytes)
+      return
+    }
+    this.#memoryBytes += length
+    if (length <= SMALL_BYTES) {
+      this.#where[call] = IN_SLAB
+      this.#at[call] = this.#intoSlab(bytes)
     } else {
-      this.#results.set(call, this.#spill(bytes))
+      this.#where[call] = APART
+      this.#apart.set(call, bytes)
     }
   }
 
   has(call: number): boolean {
-    return this.#results.has(call)
+    return (this.#where[call] ?? NOWHERE) !== NOWHERE
+  }
+
+  /** It lies in the file: asking for it again costs reading it again, keeping it costs no memory. */
+  isSpilled(call: number): boolean {
+    return this.#where[call] === IN_FILE
   }
 
   /** @throws RangeError when there is none */
   get(call: number): Uint8Array {
-    const stored = this.#results.get(call)
-    if (stored === undefined) throw new RangeError(`no result of call ${call}`)
-    if (stored instanceof Uint8Array) return stored
-    const bytes = Buffer.allocUnsafeSlow(stored.length)
+    const [at, length] = [this.#at[call] as number, this.#length[call] as number]
+    switch (this.#where[call]) {
+      case IN_SLAB:
+        return this.#slabOf(at).bytes.subarray(at % SLAB_BYTES, (at % SLAB_BYTES) + length)
+      case APART:
+        return this.#apart.get(call) as Uint8Array
+      case IN_FILE:
+        return this.#fromFile(call, at, length)
+      default:
+        throw new RangeError(`no result of call ${call}`)
+    }
+  }
+
+  /** Forgets a result that nobody will ask for again. */
+  drop(call: number): void {
+    const where = this.#where[call] ?? NOWHERE
+    if (where === NOWHERE) return
+    this.#where[call] = NOWHERE
+    if (where === IN_FILE) return
+    this.#memoryBytes -= this.#length[call] as number
+    if (where === APART) this.#apart.delete(call)
+    else this.#leaveSlab(this.#at[call] as number)
+  }
+
+  #intoSlab(bytes: Uint8Array): number {
+    let slab = this.#slabs.get(this.#lastSlab)
+    if (slab === undefined || slab.used + bytes.byteLength > slab.bytes.byteLength) {
+      const size = Math.min(SLAB_BYTES, FIRST_SLAB_BYTES * 2 ** ++this.#lastSlab)
+      slab = { bytes: Buffer.allocUnsafeSlow(Math.max(size, bytes.byteLength)), used: 0, results: 0 }
+      this.#slabs.set(this.#lastSlab, slab)
+    }
+    const at = slab.used
+    slab.bytes.set(bytes, at)
+    slab.used += bytes.byteLength
+    slab.results += 1
+    return this.#lastSlab * SLAB_BYTES + at
+  }
+
+  #leaveSlab(at: number): void {
+    const slab = this.#slabOf(at)
+    slab.results -= 1
+    if (slab.results === 0) this.#slabs.delete(Math.floor(at / SLAB_BYTES))
+  }
+
+  #slabOf(at: number): Slab {
+    return this.#slabs.get(Math.floor(at / SLAB_BYTES)) as Slab
+  }
+
+  #fromFile(call: number, offset: number, length: number): Uint8Array {
+    const bytes = Buffer.allocUnsafeSlow(length)
     let at = 0
-    while (at < stored.length) {
-      const read = readSync(this.#file as number, bytes, at, stored.length - at, stored.offset + at)
+    while (at < length) {
+      const read = readSync(this.#file as number, bytes, at, length - at, offset + at)
       if (read === 0) throw new RangeError(`the spilled result of call ${call} is cut short`)
       at += read
     }
     return bytes
   }
 
-  /** Forgets a result that nobody will ask for again. */
-  drop(call: number): void {
-    const stored = this.#results.get(call)
-    if (stored instanceof Uint8Array) this.#memoryBytes -= stored.byteLength
-    this.#results.delete(call)
-  }
-
-  #spill(bytes: Uint8Array): Spilled {
+  #spill(bytes: Uint8Array): number {
     if (this.#file === undefined) {
       this.#file = openUnlinked()
       forgotten.register(this, this.#file)
@@ -70,8 +143,26 @@ export class ResultStore {
     let at = 0
     while (at < bytes.byteLength) at += writeSync(this.#file, bytes, at, bytes.byteLength - at, offset + at)
     this.#fileBytes += bytes.byteLength
-    return { offset, length: bytes.byteLength }
+    return offset
   }
+
+  #reach(call: number): void {
+    if (call < this.#where.length) return
+    const capacity = Math.max(call + 1, 2 * this.#where.length)
+    const [where, at, length] = [new Uint8Array(capacity), new Float64Array(capacity), new Float64Array(capacity)]
+    where.set(this.#where)
+    at.set(this.#at)
+    length.set(this.#length)
+    this.#where = where
+    this.#at = at
+    this.#length = length
+  }
+}
+
+interface Slab {
+  readonly bytes: Uint8Array
+  used: number
+  results: number
 }
 
 function openUnlinked(): number {

@@ -6,12 +6,13 @@ import type { ComputeBackend, InvocationDeath } from '../compute/backend.ts'
 import type { Clock } from '../core/clock.ts'
 import { BrokenExecutorError, SerializationError } from '../core/errors.ts'
 import { callId } from '../core/ids.ts'
-import { type CallSpec, encodeCalls } from '../job/messages.ts'
+import { type CallSpec, encodeCalls, encodeFeed } from '../job/messages.ts'
 import type { AttemptEvent, Monitor } from '../monitor/monitor.ts'
+import type { JobDivisions } from './divisions.ts'
 import type { JobRun } from './job-run.ts'
 import { ReduceFeeds } from './reduce-feeds.ts'
 import { Scheduler } from './scheduler.ts'
-import type { SchedulerCommand, SchedulerEvent } from './scheduler-protocol.ts'
+import type { CallOutcome, RestoredCall, SchedulerCommand, SchedulerEvent } from './scheduler-protocol.ts'
 
 export class RunLoop {
   readonly #compute: ComputeBackend
@@ -31,7 +32,7 @@ export class RunLoop {
     this.#scheduler = new Scheduler(compute.capabilities)
     this.#feeds = new ReduceFeeds(
       (invocation, bytes) => compute.send(invocation, bytes),
-      (job, call) => this.#tell({ type: 'fed', job, call }),
+      (invocation, call) => this.#tell({ type: 'fed', invocation, call }),
     )
     monitor.listen((event) => this.#attempt(event))
   }
@@ -48,11 +49,15 @@ export class RunLoop {
   /** Takes launched jobs; a map job stands before the reduce job that reads it. */
   submit(runs: readonly JobRun[]): void {
     const jobs = runs.map((run) => (run.launched as NonNullable<JobRun['launched']>).scheduler)
-    const maps = new Map(runs.map((run) => [run.id, run]))
+    const maps = new Map(runs.map((run) => [run.key, run]))
     for (const run of runs) {
-      if (run.totals.calls > 0) this.#runs.set(run.id, run)
+      if (run.totals.calls > 0) this.#runs.set(run.key, run)
       const reduces = run.launched?.scheduler.reduces
       if (reduces !== undefined) this.#feeds.add(run, maps.get(reduces.mapJob) as JobRun, reduces)
+      run.launched?.divisions?.connect({
+        divide: (call, keeps) => this.divide(run.key, call, 1, keeps),
+        resolve: (call, outcome) => this.resolve(run.key, call, outcome),
+      })
     }
     this.#tell({ type: 'submitted', jobs })
   }
@@ -61,25 +66,61 @@ export class RunLoop {
     this.#tell({ type: 'cancel', job, calls, running, reason })
   }
 
+  /** What a call did elsewhere is known now: it ends with it, whatever runs of it. */
+  restore(job: string, restored: RestoredCall): void {
+    this.#tell({ type: 'restore', job, ...restored })
+  }
+
+  /** A call gave away a part of its input to `added` new calls (scheduler-protocol: `divided`). */
+  divide(job: string, call: number, added: number, keeps?: number): void {
+    this.#tell({ type: 'divided', job, call, added, keeps })
+  }
+
+  /** Ends a call that failed for good and is not divided further. */
+  resolve(job: string, call: number, outcome: CallOutcome): void {
+    this.#tell({ type: 'resolve', job, call, outcome })
+  }
+
   dispose(): void {
     clearTimeout(this.#timer)
   }
 
   #attempt(event: AttemptEvent): void {
     const run = this.#runs.get(event.job)
+    if (run?.launched?.divisions !== undefined) this.#watch(run.launched.divisions, event)
     switch (event.type) {
+      case 'divided':
+        return this.#heard(run, event.invocation)
       case 'progress':
+        this.#heard(run, event.invocation)
         return run?.progress(event.call, event.bytesRead)
       case 'log':
+        this.#heard(run, event.invocation)
         return run?.log(event.call, event.text, event.stream)
       case 'consumed':
+        this.#heard(run, event.invocation)
         return this.#feeds.consumed(event.invocation, event.consumed)
+      case 'alive':
+        return this.#heard(run, event.invocation)
       case 'started':
         this.#tell({ type: 'attempt', event })
         return this.#feeds.open(event.invocation, event.job, event.call)
       default:
         return this.#tell({ type: 'attempt', event })
     }
+  }
+
+  /** Calls that run may be asked to give a part away. */
+  #watch(divisions: JobDivisions, event: AttemptEvent): void {
+    // an attempt that was given up says nothing about its call
+    if (event.type === 'divided' && !this.#scheduler.runs(event.invocation, event.call)) return
+    for (const { invocation, call, at } of divisions.watch(event, this.#scheduler.idleSlots, this.#clock.nowMs())) {
+      this.#compute.send(invocation, encodeFeed({ type: 'end-at', call, at }))
+    }
+  }
+
+  #heard(run: JobRun | undefined, invocation: number): void {
+    if (run?.launched?.scheduler.silenceTimeoutMs !== undefined) this.#tell({ type: 'heard', invocation })
   }
 
   #tell(event: SchedulerEvent): void {
@@ -100,24 +141,39 @@ export class RunLoop {
       case 'invoke':
         return this.#invoke(command)
       case 'stop':
-        this.#compute.stop(command.invocation).catch((error) => this.#tell({ type: 'broken', error }))
-        return
+        return this.#stop(command.invocation)
       case 'running':
         return this.#runs.get(command.job)?.running(command.call)
       case 'settle':
         return this.#settle(command)
+      case 'divide':
+        return this.#runs.get(command.job)?.launched?.divisions?.failed(command.call, command.outcome)
+      case 'appended':
+        return this.#appended(command)
       case 'wake':
         return this.#wake(command.atMs)
     }
   }
 
-  #invoke({ invocation, job, calls, waits }: Extract<SchedulerCommand, { type: 'invoke' }>): void {
+  #stop(invocation: number): void {
+    const { stopsRunning, feeds } = this.#compute.capabilities
+    // what nobody can end from outside is asked to end by itself: its `task.signal` aborts
+    if (!stopsRunning && feeds) {
+      this.#compute.send(invocation, encodeFeed({ type: 'abort', reason: 'the call was cancelled' }))
+    }
+    this.#compute.stop(invocation).catch((error) => this.#tell({ type: 'broken', error }))
+  }
+
+  #invoke({ invocation, job, calls, waits, memoryMiB }: Extract<SchedulerCommand, { type: 'invoke' }>): void {
     const run = this.#runs.get(job) as JobRun
-    const { shared } = run.launched as NonNullable<JobRun['launched']>
+    const launched = run.launched as NonNullable<JobRun['launched']>
+    const { shared } = launched
     const specs: CallSpec[] = []
     for (const { call, attempt } of calls) {
       try {
-        specs.push({ call, attempt, input: (run.launched as NonNullable<JobRun['launched']>).inputOf(call) })
+        const input = launched.inputOf(call)
+        specs.push({ call, attempt, input, commit: launched.commitOf?.(call), output: launched.outputOf?.(call) })
+        run.sent(call, input.type === 'item' ? input.value.byteLength : undefined)
       } catch (error) {
         this.#tell({ type: 'unsendable', job, call, error: unsendable(job, call, error) })
       }
@@ -128,10 +184,17 @@ export class RunLoop {
       job,
       specs.map(({ call }) => call),
     )
-    const { memoryMiB } = run.spec
-    this.#compute
-      .invoke({ id: invocation, shared, payload: encodeCalls(specs), memoryMiB, waits })
-      .catch((error) => this.#refuse(invocation, error))
+    const invoke = () =>
+      this.#compute.invoke({
+        id: invocation,
+        shared,
+        payload: encodeCalls(specs),
+        memoryMiB: memoryMiB ?? run.memoryMiB,
+        waits,
+      })
+    const ready = launched.divisions?.ready(calls)
+    const invoked = ready === undefined ? invoke() : ready.then(invoke)
+    invoked.catch((error) => this.#refuse(invocation, error))
   }
 
   #refuse(invocation: number, cause: unknown): void {
@@ -139,15 +202,24 @@ export class RunLoop {
     this.#tell({ type: 'refused', invocation, error })
   }
 
-  #settle({ job, call, attempts, outcome }: Extract<SchedulerCommand, { type: 'settle' }>): void {
+  #settle({ job, call, attempts, outcome, tolerated }: Extract<SchedulerCommand, { type: 'settle' }>): void {
     const run = this.#runs.get(job)
     if (run === undefined) return
     const mapJob = run.launched?.scheduler.reduces?.mapJob
+    if (tolerated) run.totals.tolerated += 1
     run.settle(call, attempts, outcome, (map) => this.#feeds.inputError(mapJob, map))
     if (outcome.type === 'succeeded') this.#feeds.arrived(job, call)
+    else if (tolerated) this.#feeds.absent(job, call)
     if (run.totals.endedAt === undefined) return
     this.#runs.delete(job)
     this.#feeds.ended(job)
+  }
+
+  #appended({ job, call, first, added }: Extract<SchedulerCommand, { type: 'appended' }>): void {
+    const run = this.#runs.get(job)
+    run?.launched?.divisions?.appended(call, first)
+    run?.appended(call, first, added)
+    for (let child = first + added - 1; child >= first; child--) this.#feeds.insert(job, call, child)
   }
 
   #wake(atMs: number): void {

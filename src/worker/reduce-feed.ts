@@ -5,12 +5,12 @@
 import { decodeValue } from '../functions/codec.ts'
 import type { Feed } from '../job/messages.ts'
 
-export type ReduceInput = Exclude<Feed, { type: 'abort' }>
+export type ReduceInput = Extract<Feed, { type: 'result' | 'absent' }>
 
 export class ReduceFeed {
-  readonly #count: number
+  #count: number
   readonly #onConsumed: (consumed: number) => void
-  readonly #taken: Uint8Array
+  #taken: Uint8Array
   #queue: ReduceInput[] = []
   #consumed = 0
   #last = -1
@@ -24,6 +24,14 @@ export class ReduceFeed {
     this.#count = count
     this.#onConsumed = onConsumed
     this.#taken = new Uint8Array(count)
+  }
+
+  /** There are so many inputs now. */
+  expect(count: number): void {
+    const taken = new Uint8Array(Math.max(count, this.#count))
+    taken.set(this.#taken)
+    this.#taken = taken
+    this.#count = count
   }
 
   push(input: ReduceInput): void {

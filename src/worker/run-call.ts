@@ -5,15 +5,17 @@
  * The reader of partitions is loaded when a call has one: most of a worker's start-up would be spent on it.
  */
 import type { ReadAhead } from '../../partitioner/prefetch.ts'
-import type { ReadReport } from '../../partitioner/read.ts'
+import type { PartitionReader, ReadReport } from '../../partitioner/read.ts'
 import type { Reducer } from '../../reducers/reducer.ts'
 import { SerializationError } from '../core/errors.ts'
-import { callId } from '../core/ids.ts'
+import { callId, jobKey } from '../core/ids.ts'
 import type { RequestTally } from '../core/tally.ts'
 import { decodeValue, decodeValueWith, encodeValue } from '../functions/codec.ts'
 import { encodeError } from '../functions/error-codec.ts'
 import { loadingFunctions } from '../functions/load-function.ts'
-import type { CallSpec, Report } from '../job/messages.ts'
+import type { CallEnd, CommitPlace } from '../job/commits.ts'
+import { type CallSpec, type JournalHead, MAX_RESULT_BYTES, type Report } from '../job/messages.ts'
+import type { OutputHead } from '../job/output.ts'
 import type { BackendResolver } from '../storage/backend.ts'
 import type { Storage } from '../storage/storage.ts'
 import { withTally } from '../storage/with-tally.ts'
@@ -28,8 +30,10 @@ const PROGRESS_EVERY_MS = 100
 /** What the composition root gives to every call. */
 export interface WorkerServices {
   readonly resolveBackend: BackendResolver
-  /** The executor's storage, connected at first use; its requests are counted in the tally. */
-  openStorage(reference: LoadedJob['head']['storage'], tally: () => RequestTally): Storage
+  /** The executor's storage, connected at first use; requests are counted in the tally, default keys hold the session. */
+  openStorage(reference: LoadedJob['head']['storage'], tally: () => RequestTally, session: string): Storage
+  /** True for one call of the process. */
+  isFirstCall?(): boolean
   /** Shared by all readers of the process. */
   readonly readAhead?: ReadAhead | undefined
 }
@@ -45,6 +49,8 @@ export interface CallSurroundings {
   throwIfAborted(): void
   /** A reduce call takes its feed from here on. */
   feedInto(feed: ReduceFeed): void
+  /** The partition of the call may be ended early from here on. */
+  reads(partition: Pick<PartitionReader, 'endAt'>): void
 }
 
 type UserFunction = (...args: unknown[]) => unknown
@@ -59,17 +65,60 @@ interface CallState {
 }
 
 export async function runCall(spec: CallSpec, around: CallSurroundings): Promise<Report> {
-  const state: CallState = { spec, around, measure: new CallMeasure(around.meter), failedInputs: [] }
+  const state: CallState = {
+    spec,
+    around,
+    measure: new CallMeasure(around.meter, around.services.isFirstCall?.()),
+    failedInputs: [],
+  }
   const { call } = spec
   try {
-    const result = encodeResult(await perform(state), state)
-    const read = takeReadReport(state)
-    const stats = state.measure.finish(result.byteLength)
+    const { journal } = around.job.head
+    const { result, stats, read } = journal === undefined ? await finish(state) : await finishOnce(state, journal)
     return { type: 'succeeded', call, result, stats, ...(read === undefined ? {} : { read }) }
   } catch (error) {
     takeReadReport(state)
     return { type: 'failed', call, error: encodeError(error), stats: state.measure.finish(0) }
   }
+}
+
+/** Runs the call to its end. */
+async function finish(state: CallState): Promise<CallEnd> {
+  const result = encodeResult(await perform(state), state)
+  const read = takeReadReport(state)
+  return { attempt: state.spec.attempt, result, stats: state.measure.finish(result.byteLength), read }
+}
+
+/** The same for a job with a journal: the end that was committed first, by whichever attempt. */
+async function finishOnce(state: CallState, journal: JournalHead): Promise<CallEnd> {
+  const { commitCall, commitPlace, committedBefore } = await import('./commit.ts')
+  const place = await commitPlace(journal, state.around.services.resolveBackend)
+  const { output } = state.around.job.head
+  if (output !== undefined) return finishWithOutput(state, output, place)
+  const before = await committedBefore(place, state.spec)
+  if (before !== undefined) return before
+  return (await commitCall(place, state.spec, await finish(state))).end
+}
+
+/** What the call gives becomes an object of its own; its result is that object. */
+async function finishWithOutput(state: CallState, head: OutputHead, journal: CommitPlace): Promise<CallEnd> {
+  const { spec, around, measure } = state
+  if (spec.output === undefined) throw new Error(`call ${callId(spec.call)} of a job with outputs has none`)
+  const { finishOutput } = await import('./output-call.ts')
+  return finishOutput({
+    spec: { ...spec, output: spec.output },
+    head,
+    journal,
+    resolve: async (name) => withTally(await around.services.resolveBackend(name), measure.tally),
+    signal: around.signal(),
+    run: () => perform(state),
+    end: (sizeBytes) => {
+      // a stream is made while it is written
+      measure.endRun()
+      const read = takeReadReport(state)
+      return { attempt: spec.attempt, stats: measure.finish(sizeBytes), read }
+    },
+  })
 }
 
 async function perform(state: CallState): Promise<unknown> {
@@ -109,9 +158,14 @@ async function makeInput(state: CallState): Promise<unknown> {
     edges: input.edges,
     signal: state.around.signal(),
     onBytes: countBytes(state),
+    splittable: job.head.splittable,
     requests: { readAhead: services.readAhead },
   })
-  state.readReport = () => partition.report()
+  if (job.head.splittable === true) state.around.reads(partition)
+  state.readReport = () => {
+    partition.fixEnd()
+    return partition.report()
+  }
   return partition
 }
 
@@ -163,13 +217,27 @@ function makeTask({ around, spec, failedInputs, measure }: CallState): CallTask 
     spec,
     failedInputs,
     signal: around.signal,
-    openStorage: () => around.services.openStorage(head.storage, () => measure.tally),
+    openStorage: () => around.services.openStorage(head.storage, () => measure.tally, sessionOf(around.job, spec)),
     log: (text, stream) => around.report({ type: 'log', call: spec.call, text, stream }),
   })
 }
 
+/** As Lithops names it: CloudObjects of a call are found by its job. */
+function sessionOf({ head }: LoadedJob, { call }: CallSpec): string {
+  return `${jobKey(head.executorId, head.jobId)}-${callId(call)}`
+}
+
 function encodeResult(value: unknown, { around, spec }: CallState): Uint8Array {
   const name = `${around.job.head.jobId}/${callId(spec.call)}`
+  const bytes = encoded(value, name)
+  if (bytes.byteLength <= MAX_RESULT_BYTES) return bytes
+  throw new SerializationError(
+    `call ${name} returned ${bytes.byteLength} bytes, at most ${MAX_RESULT_BYTES} travel back: ` +
+      'put it in a store (task.storage.putCloudObject) and return the CloudObject, or name an output',
+  )
+}
+
+function encoded(value: unknown, name: string): Uint8Array {
   try {
     return encodeValue(value, 'result')
   } catch (cause) {

@@ -2,15 +2,18 @@
  * Runs the calls of one payload, in order. Invariant: a call's `started` is in the channel before its code runs, and
  * its end before the next call's code does; so what is in the channel tells which call a death took.
  *
- * After an abort, calls that have not started are left out: for the driver they are lost before they began.
+ * After an abort, calls that have not started are left out: for the driver they are lost before they began. So they are
+ * when the worker is to be replaced.
  */
+import type { PartitionReader } from '../../partitioner/read.ts'
 import { CancelledError } from '../core/errors.ts'
 import { encodeError } from '../functions/error-codec.ts'
 import { decodeCalls, decodeFeed, type Feed, type Report } from '../job/messages.ts'
 import { withEnvironment } from './call-environment.ts'
+import { Heartbeat } from './heartbeat.ts'
 import type { LoadedJob } from './loaded-job.ts'
 import { ProcessMeter } from './measure.ts'
-import type { ReduceFeed, ReduceInput } from './reduce-feed.ts'
+import type { ReduceFeed } from './reduce-feed.ts'
 import { Reporter } from './reporter.ts'
 import { runCall, type WorkerServices } from './run-call.ts'
 import { Turns } from './turns.ts'
@@ -26,16 +29,27 @@ export class InvocationRun {
   readonly #job: LoadedJob
   readonly #services: WorkerServices
   readonly #reporter: Reporter
-  readonly #early: ReduceInput[] = []
+  readonly #isSpent: () => boolean
+  readonly #early: Exclude<Feed, { type: 'abort' | 'end-at' }>[] = []
   #feed: ReduceFeed | undefined
+  #partition: Pick<PartitionReader, 'endAt'> | undefined
   #aborted: CancelledError | undefined
   #controller: AbortController | undefined
   #call: number | undefined
 
-  /** `write` takes reports (src/job/messages.ts); they are in the channel when it returns. */
-  constructor(job: LoadedJob, services: WorkerServices, write: (bytes: Uint8Array) => void) {
+  /**
+   * `write` takes reports (src/job/messages.ts); they are in the channel when it returns. `isSpent` is asked between calls:
+   * whether the worker should run no further one.
+   */
+  constructor(
+    job: LoadedJob,
+    services: WorkerServices,
+    write: (bytes: Uint8Array) => void,
+    isSpent: () => boolean = () => false,
+  ) {
     this.#job = job
     this.#services = services
+    this.#isSpent = isSpent
     this.#reporter = new Reporter(write)
   }
 
@@ -56,15 +70,26 @@ export class InvocationRun {
   feed(bytes: Uint8Array): void {
     const feed: Feed = decodeFeed(bytes)
     if (feed.type === 'abort') this.#abort(feed.reason)
+    else if (feed.type === 'end-at') this.#endAt(feed.call, feed.at)
     else if (this.#feed === undefined) this.#early.push(feed)
-    else this.#feed.push(feed)
+    else give(this.#feed, feed)
   }
 
   /** Runs every call of the payload. Rejects only when the payload cannot be read. */
   async run(payload: Uint8Array): Promise<void> {
     const calls = decodeCalls(payload)
-    await withEnvironment(this.#job.head.extraEnv, () => this.#runCalls(calls))
+    const heartbeat = new Heartbeat(() => this.#beat())
+    heartbeat.start()
+    try {
+      await withEnvironment(this.#job.head.extraEnv, () => this.#runCalls(calls))
+    } finally {
+      heartbeat.stop()
+    }
     this.#reporter.flush()
+  }
+
+  #beat(): void {
+    if (this.#call !== undefined) this.#reporter.send({ type: 'alive', call: this.#call })
   }
 
   async #runCalls(calls: ReturnType<typeof decodeCalls>): Promise<void> {
@@ -80,6 +105,9 @@ export class InvocationRun {
         if (this.#aborted !== undefined) throw this.#aborted
       },
       feedInto: (feed: ReduceFeed) => this.#feedInto(feed),
+      reads: (partition: Pick<PartitionReader, 'endAt'>) => {
+        this.#partition = partition
+      },
     }
     for (const spec of calls) {
       if (this.#aborted !== undefined) return
@@ -88,7 +116,9 @@ export class InvocationRun {
       const end = await runCall(spec, around)
       this.#call = undefined
       this.#feed = undefined
+      this.#partition = undefined
       this.#reporter.defer(end)
+      if (this.#isSpent()) return
       if (!turns.due) continue
       this.#reporter.flush()
       await turns.turn()
@@ -97,8 +127,14 @@ export class InvocationRun {
 
   #feedInto(feed: ReduceFeed): void {
     this.#feed = feed
-    for (const input of this.#early.splice(0)) feed.push(input)
+    for (const early of this.#early.splice(0)) give(feed, early)
     if (this.#aborted !== undefined) feed.end(this.#aborted)
+  }
+
+  /** A call that is over, or reads nothing, gives nothing away and does not answer. */
+  #endAt(call: number, at: number): void {
+    if (call !== this.#call || this.#partition === undefined) return
+    this.#reporter.send({ type: 'divided', call, end: this.#partition.endAt(at) })
   }
 
   #signal(): AbortSignal {
@@ -112,4 +148,9 @@ export class InvocationRun {
     this.#controller?.abort(this.#aborted)
     this.#feed?.end(this.#aborted)
   }
+}
+
+function give(feed: ReduceFeed, message: Exclude<Feed, { type: 'abort' | 'end-at' }>): void {
+  if (message.type === 'inputs') feed.expect(message.count)
+  else feed.push(message)
 }

@@ -9,6 +9,8 @@ export interface WorkerStartup {
   readonly cwd: string
   /** The driver's program, as its `process.argv[1]`. */
   readonly argv1: string
+  /** How many workers its process has: what is bounded over a process is divided by it. Default 1. */
+  readonly workersOfProcess?: number | undefined
 }
 
 export function encodeStartup(startup: WorkerStartup): Uint8Array {

@@ -1,0 +1,97 @@
+/** A job that was taken over → what is launched of it: its commits restored, its divisions made again, its outputs joined. */
+import type { Division } from '../../partitioner/divided-plan.ts'
+import type { ReadReport } from '../../partitioner/read.ts'
+import type { OutputPlan } from '../job/output.ts'
+import type { BackendResolver } from '../storage/backend.ts'
+import { divisionsOf, type JobDivisions } from './divisions.ts'
+import { JobJournal } from './durable.ts'
+import type { JobRun } from './job-run.ts'
+import { outputHooks, outputResults, outputSubject, outputsAnew } from './output-hooks.ts'
+import type { Launch, Part, PartJournal, ReduceForm } from './parts.ts'
+import type { ResumedRuns } from './resume.ts'
+import { type RestoredEnd, restoreCalls, type StoredPart, type TakenJob } from './resumed-job.ts'
+import type { RestoredCall } from './scheduler-protocol.ts'
+
+export interface Relaunching {
+  readonly resolve: BackendResolver
+  /** Whether workers can be told something while they run. */
+  readonly feeds: boolean
+}
+
+/** What is launched of a job. Results of commits are in the runs when it settles. */
+export async function relaunched(taken: TakenJob, runs: ResumedRuns, around: Relaunching): Promise<Launch> {
+  const { inputs, isFinished } = taken
+  const [map, reduce] = taken.parts as readonly [StoredPart, StoredPart | undefined]
+  const divisions = dividedBefore(taken, runs.map, around)
+  const maps = divisions?.plan.calls ?? inputs.count
+  const mapCalls = await restoreCalls(map, runs.map, maps, isFinished, resultOf(map, isFinished, around))
+  if (divisions !== undefined) await divideAsCommitted(divisions, mapCalls, taken)
+  const journals = new Map([[map.record.jobId, partJournal(taken, map, mapCalls)]])
+  if (reduce !== undefined && runs.reduce !== undefined) {
+    const { calls } = reduce.record
+    const restored = await restoreCalls(reduce, runs.reduce, calls, isFinished, resultOf(reduce, isFinished, around))
+    journals.set(reduce.record.jobId, partJournal(taken, reduce, restored))
+  }
+  return {
+    inputs,
+    map: partOf(map, runs.map),
+    reduce: reduce && partOf(reduce, runs.reduce as JobRun),
+    divisions,
+    journalOf: (jobId) => journals.get(jobId),
+    hookOutputs: isFinished ? undefined : await hooksOf(taken, around),
+  }
+}
+
+function partOf({ record, head, extraArgs }: StoredPart, run: JobRun): Part {
+  return { run, settings: record.settings, head, extraArgs, reduce: record.reduce as ReduceForm | undefined }
+}
+
+function partJournal({ journal }: TakenJob, part: StoredPart, restored: readonly RestoredCall[]): PartJournal {
+  const epoch = journal instanceof JobJournal ? journal.epoch : 0
+  return { head: journal.headOf(part.record.jobId), epoch, idOf: part.idOf, restored }
+}
+
+function dividedBefore(taken: TakenJob, run: JobRun, { resolve, feeds }: Relaunching): JobDivisions | undefined {
+  const { inputs, journal, divisions: past } = taken
+  const { settings } = (taken.parts[0] as StoredPart).record
+  const record =
+    journal instanceof JobJournal
+      ? (number: number, division: Division) => journal.recordDivision(number, division)
+      : undefined
+  return divisionsOf({ run, settings, inputs, feeds, resolve, record, past })
+}
+
+/** A call that gave a part away and ended says so in its commit, also where the record of it was lost with its driver. */
+async function divideAsCommitted(
+  divisions: JobDivisions,
+  restored: readonly RestoredCall[],
+  { journal, divisions: past }: TakenJob,
+): Promise<void> {
+  let number = past.length
+  for (const { call, outcome } of restored) {
+    const read = outcome.type === 'succeeded' ? (outcome.read as ReadReport | undefined) : undefined
+    const input = divisions.inputOf(call)
+    if (read?.nominalEnd === undefined || input.type !== 'partition') continue
+    if (read.nominalEnd >= input.partition.range.end) continue
+    const division = { parent: call, at: read.nominalEnd, child: divisions.plan.calls }
+    if (journal instanceof JobJournal) await journal.recordDivision(number, division)
+    divisions.replay(division)
+    number += 1
+  }
+}
+
+/** The result of a call that wrote an output is the object it is published as. */
+function resultOf({ head, place, idOf }: StoredPart, isFinished: boolean, { resolve }: Relaunching) {
+  if (head.output === undefined) return undefined
+  const results = outputResults(head.output, place, resolve, isFinished)
+  return (end: RestoredEnd, call: number): Promise<Uint8Array> => results(end, idOf(call))
+}
+
+async function hooksOf(taken: TakenJob, { resolve }: Relaunching): Promise<Launch['hookOutputs']> {
+  const { outputs, inputs, parts, journal, isNewCode } = taken
+  if (outputs === undefined) return undefined
+  const kept = outputs as OutputPlan
+  // what older code published is to be replaced
+  const plan = isNewCode ? await outputsAnew(kept, { ...journal.place, name: journal.name }, resolve) : kept
+  return outputHooks(plan, outputSubject(inputs, parts[1]?.record.reduce), resolve)
+}
