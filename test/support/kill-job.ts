@@ -1,0 +1,58 @@
+/** A job whose calls tell where they are, so that somebody can be killed there: words counted, one output an object. */
+import type { FunctionExecutor, ObjectPartition } from '../../src/entry/index.ts'
+import { objects } from '../../src/entry/index.ts'
+
+export const BUCKET = 'kill'
+
+/** Words by object: what the outputs of an undisturbed job hold. */
+export const TEXTS: Readonly<Record<string, string>> = {
+  'data/a.txt': 'one two three\n'.repeat(400),
+  'data/b.txt': 'two three\n'.repeat(500),
+  'data/c.txt': 'three\n'.repeat(700),
+}
+
+export type Count = Record<string, number>
+
+export function countsOf(text: string): Count {
+  const counts: Count = {}
+  for (const word of text.split(/\s+/)) if (word !== '') counts[word] = (counts[word] ?? 0) + 1
+  return Object.fromEntries(Object.entries(counts).sort())
+}
+
+export function configOf(endpoint: string): Record<string, unknown> {
+  const access = { region: 'us-east-1', accessKeyId: 'test', secretAccessKey: 'testing' }
+  return { quern: { storage: 'aws_s3' }, aws_s3: { endpoint, ...access, storageBucket: BUCKET } }
+}
+
+/** Submits the job; its outputs go below `output`. */
+export function submitKillJob(exec: FunctionExecutor, endpoint: string, output: string) {
+  return exec.mapReduce(
+    async (part: ObjectPartition, control: string): Promise<Count> => {
+      // an end from within, which the caller asks for by this signal
+      if (process.listenerCount('SIGUSR2') === 0) process.on('SIGUSR2', () => process.exit(3))
+      await fetch(`${control}/map-begins/${process.pid}/${part.object.key}`)
+      const counts: Record<string, number> = {}
+      for await (const line of part.lines())
+        for (const word of line.split(' ')) if (word !== '') counts[word] = (counts[word] ?? 0) + 1
+      await fetch(`${control}/map-ends/${process.pid}/${part.object.key}`)
+      return counts
+    },
+    objects(`s3://${BUCKET}/data/`),
+    async (parts: Count[], control: string) => {
+      if (process.listenerCount('SIGUSR2') === 0) process.on('SIGUSR2', () => process.exit(3))
+      await fetch(`${control}/reduces/${process.pid}`)
+      const sums: Record<string, number> = {}
+      for (const part of parts) for (const [word, n] of Object.entries(part)) sums[word] = (sums[word] ?? 0) + n
+      return Object.fromEntries(Object.entries(sums).sort())
+    },
+    {
+      objChunkNumber: 2,
+      objReduceByKey: true,
+      extraArgs: [`${endpoint}/control`],
+      extraArgsReduce: [`${endpoint}/control`],
+      retries: { retries: 4, backoff: 1, maxBackoff: 5 },
+      silenceTimeout: '2s',
+      output: `s3://${BUCKET}/${output}/`,
+    },
+  )
+}
