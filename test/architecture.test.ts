@@ -48,8 +48,8 @@ const THIRD_PARTY: Readonly<Record<string, readonly string[]>> = {
   picomatch: ['src/core/glob.ts'],
   papaparse: ['partitioner/csv/'],
   'apache-arrow': ['partitioner/arrow/'],
+  hyparquet: ['partitioner/lists/parquet.ts'],
   '@aws-sdk/client-s3': ['src/storage/s3'],
-  '@smithy/node-http-handler': ['src/storage/s3'],
   minio: ['src/storage/minio'],
   '@google-cloud/storage': ['src/storage/gcs'],
 }
@@ -63,8 +63,8 @@ const LAZY = [
   'yaml',
   'papaparse',
   'apache-arrow',
+  'hyparquet',
   '@aws-sdk/',
-  '@smithy/',
   'minio',
   '@google-cloud/',
 ]
@@ -72,7 +72,7 @@ const LAZY = [
 const CONTRACTS = /^src\/(?:storage\/backend|compute\/backend|monitor\/monitor)\.ts$/
 /** Of the rooms of the backends, what names none. */
 const NO_BACKEND: ReadonlySet<string> = new Set([
-  ...['src/storage/storage.ts', 'src/storage/with-tally.ts', 'src/storage/local-path.ts'],
+  ...['src/storage/storage.ts', 'src/storage/with-tally.ts', 'src/storage/local-path.ts', 'src/storage/probe.ts'],
 ])
 const BANNED_NAMES = /^(?:utils?|helpers?|common|types?|misc|shared|lib)\.ts$/
 

@@ -20,6 +20,8 @@ export interface GcsStub {
   readonly endpoint: string
   readonly requests: readonly NotedRequest[]
   intercept: Intercept | undefined
+  /** Requests that are done, and whose answers never come: the connection ends. */
+  loses: ((request: NotedRequest) => boolean) | undefined
   close(): Promise<void>
 }
 
@@ -35,12 +37,13 @@ interface Session {
   readonly name: string
   readonly contentType: string
   bytes: Buffer
+  made?: StoredObject
 }
 
 export async function startGcsStub(): Promise<GcsStub> {
   const store = new StubStore()
   const requests: NotedRequest[] = []
-  const stub = { intercept: undefined as Intercept | undefined }
+  const stub = { intercept: undefined as Intercept | undefined, loses: undefined as GcsStub['loses'] }
   const server = http.createServer(async (incoming, response) => {
     const chunks: Buffer[] = []
     for await (const chunk of incoming) chunks.push(chunk as Buffer)
@@ -49,6 +52,10 @@ export async function startGcsStub(): Promise<GcsStub> {
     requests.push(request)
     if (stub.intercept?.(request, response)) return
     const { status, headers = {}, body = '' } = store.answer(request)
+    if (stub.loses?.(request) === true) {
+      incoming.socket.destroy()
+      return
+    }
     const bytes = Buffer.isBuffer(body) ? body : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
     const type = Buffer.isBuffer(body) ? {} : { 'content-type': 'application/json' }
     response.writeHead(status, { 'content-length': bytes.length, ...type, ...headers }).end(bytes)
@@ -126,7 +133,15 @@ class StubStore {
       this.#sessions.delete(id)
       return { status: 499 }
     }
-    const [, from = '', total = ''] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(String(headers['content-range'])) ?? []
+    const range = String(headers['content-range'])
+    if (range.startsWith('bytes */')) {
+      if (session.made !== undefined) return { status: 200, body: resourceOf(session.made) }
+      return {
+        status: 308,
+        headers: session.bytes.length === 0 ? {} : { range: `bytes=0-${session.bytes.length - 1}` },
+      }
+    }
+    const [, from = '', total = ''] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(range) ?? []
     if (Number(from) !== session.bytes.length) return refused(400, 'not where the upload is')
     session.bytes = Buffer.concat([session.bytes, body])
     const kept = session.bytes.length
@@ -135,9 +150,9 @@ class StubStore {
       return { status: 308, headers: { range: `bytes=0-${kept - 1}` } }
     }
     if (Number(total) !== kept) return refused(400, 'not all of the upload')
-    this.#sessions.delete(id)
     const bucket = this.#buckets.get(session.bucket) ?? new Map()
-    return { status: 200, body: resourceOf(this.#write(bucket, session.name, session.bytes, session.contentType)) }
+    session.made = this.#write(bucket, session.name, session.bytes, session.contentType)
+    return { status: 200, body: resourceOf(session.made) }
   }
 
   #write(bucket: Map<string, StoredObject>, name: string, bytes: Buffer, contentType: string): StoredObject {

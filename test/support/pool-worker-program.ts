@@ -1,10 +1,22 @@
 /** A worker, process or thread, that does what a payload of JSON says: for what only a pool's own tests ask of it. */
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { END, INVOKE, MESSAGE, NO_BYTES, READY, RECYCLE, START } from '../../src/pool/protocol.ts'
 import { connectToParent } from '../../src/pool/worker-side.ts'
 
 export interface Order {
-  readonly do: 'nothing' | 'flood' | 'reject' | 'throw' | 'print' | 'native' | 'recycle' | 'env' | 'double' | 'later'
+  readonly do:
+    | 'nothing'
+    | 'flood'
+    | 'reject'
+    | 'throw'
+    | 'print'
+    | 'native'
+    | 'recycle'
+    | 'env'
+    | 'double'
+    | 'later'
+    | 'spin'
+    | 'spawn'
   readonly n?: number
   readonly name?: string
 }
@@ -44,6 +56,14 @@ function perform(id: number, order: Order, direct: unknown): void {
       const floats = direct as Float64Array
       for (let i = 0; i < floats.length; i++) floats[i] = 2 * (floats[i] as number)
       parent.send(MESSAGE, id, NO_BYTES, { value: floats, transfer: [floats.buffer as ArrayBuffer] })
+      end()
+    },
+    spawn() {
+      say(`${spawn('sleep', ['600'], { stdio: 'ignore' }).pid}`)
+      end()
+    },
+    spin() {
+      for (const from = performance.now(); performance.now() - from < (order.n ?? 0); );
       end()
     },
     later: () => void setTimeout(end, order.n),
