@@ -205,9 +205,11 @@ export class JobCalls {
     this.retriesSpent += 1
   }
 
-  /** Has failed for good and waits for `putBack` or its end. */
+  /** Has failed for good and waits for `putBack` or its end: it may come to want a slot again. */
   park(call: number): void {
+    this.#leaveQueue(call)
     this.#state[call] = PARKED
+    this.#demand.wanting += 1
   }
 
   /** New calls behind all others. */
@@ -229,7 +231,7 @@ export class JobCalls {
 
   #leaveQueue(call: number): void {
     if (this.#state[call] === QUEUED) this.#queued -= 1
-    else if (this.#state[call] !== DELAYED) return
+    else if (this.#state[call] !== DELAYED && this.#state[call] !== PARKED) return
     this.#demand.wanting -= 1
   }
 

@@ -87,7 +87,7 @@ export async function takeJob(name: string, settings: ResumeSettings, stores: St
   const { useNewCode = false, replan: wantsReplan = false } = settings
   const isFinished = driver.record.ended?.state === 'succeeded' && !useNewCode
   const functions = await readFunctions(place, opened, { anyCode: isFinished || useNewCode, anyEnv: isFinished })
-  const divisions = await readDivisions(place, record.name)
+  const dividedBefore = await readDivisions(place, record.name)
   const outputs = await readOutputs(place, record.name)
   let { code, replan } = driver.record
   let plan = record.inputs === 'plan' ? await readPlan(place, record.name, replan) : undefined
@@ -100,7 +100,7 @@ export async function takeJob(name: string, settings: ResumeSettings, stores: St
       place,
       name: record.name,
       replan: replan + 1,
-      divided: divisions.length > 0,
+      divided: dividedBefore.length > 0,
       outputs: outputs !== undefined,
     }
     const anew = await planAnew(job, plan, done, stores.resolve)
@@ -110,6 +110,8 @@ export async function takeJob(name: string, settings: ResumeSettings, stores: St
   const journal = isFinished
     ? new FinishedJournal(record.name, place, driver)
     : await takeLease(place, opened, { code, replan })
+  // a driver that still lived may have divided until its lease was taken
+  const divisions = isFinished ? dividedBefore : await readDivisions(place, record.name)
   const parts = functions.map((part): StoredPart => {
     const series = seriesOf(part.record.jobId, code)
     const idOf = idsOf(part.record.kind === 'map' ? plan : undefined, replan)

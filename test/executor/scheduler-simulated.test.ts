@@ -18,6 +18,11 @@ function groupsOf(maps: number, size: number): number[][] {
   return groups
 }
 
+function restoredCall(call: number) {
+  const outcome = { type: 'succeeded', result: new Uint8Array(0), stats: undefined as never } as const
+  return { call, attempts: 1, outcome }
+}
+
 const policies = fc
   .record({ retries: fc.integer({ min: 0, max: 3 }), budget: option(fc.integer({ min: 0, max: 10 })) })
   .map(({ retries, budget }) => (retries === 0 ? undefined : { attempts: retries + 1, baseMs: 10, maxMs: 100, budget }))
@@ -81,8 +86,7 @@ const worlds = fc
   })
   .map(({ slots, waitingSlots, maps, groupSize, spawnReducer, seed, cancels, ...rest }): World => {
     const done = rest.restores ? rest.restored.filter((call) => call < maps) : []
-    const outcome = { type: 'succeeded', result: new Uint8Array(0), stats: undefined as never } as const
-    const restored = done.map((call) => ({ call, attempts: 1, outcome }))
+    const restored = done.map(restoredCall)
     const shared = { retries: rest.retries, speculate: rest.speculate }
     const map: SchedulerJob = { id: 'M000', calls: maps, restored, ...shared, ...rest.job, ...rest.ending }
     const divided = rest.divides ? { divides: () => true } : {}
@@ -127,6 +131,18 @@ function expectNoneGivenUp(world: World, { settled }: Simulation): void {
   }
 }
 
+/** One slot, a reducer that may start at once, and a call that waits to be divided while nothing else wants the slot. */
+const DIVIDED_ALONE: World = {
+  fails: 0.1,
+  dies: 0.4,
+  diesUnstarted: 0,
+  limits: { slots: 1, waitingSlots: 0 },
+  jobs: [{ id: 'M000', calls: 3, restored: [restoredCall(0)], divides: () => true }, reduceOf([[0, 1, 2]], 0)],
+  seed: 0,
+  maxMs: 30,
+  cancels: [],
+}
+
 describe('the scheduler, over simulated schedules', () => {
   // in parts, so that none takes long on a busy machine
   it.each([1, 2, 3, 4])(
@@ -143,7 +159,7 @@ describe('the scheduler, over simulated schedules', () => {
           expectExactAttempts(world, played)
           expectNoneGivenUp(world, played)
         }),
-        { numRuns: 750 },
+        { numRuns: 750, examples: [[DIVIDED_ALONE]] },
       )
     },
   )
