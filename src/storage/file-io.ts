@@ -134,13 +134,32 @@ export async function fillFile(
       }
     }
     signal?.throwIfAborted()
-    const seconds = (performance.timeOrigin + performance.now()) / 1_000
+    const seconds = preciseSeconds()
     await file.utimes(seconds, seconds)
     whole = true
   } finally {
     await file.close()
     if (!whole) fs.rmSync(path, { force: true })
   }
+}
+
+/** The same for a small body, at once: handing it to another thread and back would take longer than writing it. */
+export function writeSmallFile(path: string, body: Uint8Array): void {
+  const file = fs.openSync(path, 'wx')
+  let whole = false
+  try {
+    for (let offset = 0; offset < body.length; ) offset += fs.writeSync(file, body, offset)
+    const seconds = preciseSeconds()
+    fs.futimesSync(file, seconds, seconds)
+    whole = true
+  } finally {
+    fs.closeSync(file)
+    if (!whole) fs.rmSync(path, { force: true })
+  }
+}
+
+function preciseSeconds(): number {
+  return (performance.timeOrigin + performance.now()) / 1_000
 }
 
 async function writeFull(file: FileHandle, bytes: Uint8Array, context: StorageContext): Promise<void> {

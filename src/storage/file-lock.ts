@@ -13,9 +13,13 @@ import { errnoOf } from './file-io.ts'
 const PATIENCE_MS = 10_000
 const MAX_PAUSE_MS = 4
 
+/** What this process writes into its locks: always the same, asked of the system once. */
+let ownName: string | undefined
+
 /** Runs `section` while `path` is ours. @throws StorageError UNAVAILABLE when a live holder keeps it for 10 s */
 export async function withFileLock<T>(path: string, context: StorageContext, section: () => T): Promise<T> {
-  const self = holderOf(process.pid) ?? `${hostname()}:${process.pid}:`
+  ownName ??= holderOf(process.pid) ?? `${hostname()}:${process.pid}:`
+  const self = ownName
   const deadline = performance.now() + PATIENCE_MS
   for (;;) {
     const attempt = tryLocked(path, self, section)

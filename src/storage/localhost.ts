@@ -6,7 +6,6 @@
  * delete. Writes are not flushed to disk: they survive a process's death, not the machine's.
  */
 import fs from 'node:fs'
-import type { FileHandle } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { compareUtf8 } from '../core/bytes.ts'
 import { NotFoundError, type StorageContext, StorageError, ValidationError } from '../core/errors.ts'
@@ -31,6 +30,7 @@ import {
   statIfFile,
   storedVersion,
   temporaryName,
+  writeSmallFile,
 } from './file-io.ts'
 import { withFileLock } from './file-lock.ts'
 import { pages, walkFiles } from './file-walk.ts'
@@ -43,6 +43,9 @@ import {
   prepareBucket,
   pruneAbove,
 } from './localhost-layout.ts'
+
+/** Bodies up to here are written at once. */
+const SMALL_BYTES = 64 * 1024
 
 /** A store in one folder, for all processes of this machine. `contentType` has no place in a file and is not kept. */
 export class LocalhostBackend implements StorageBackend {
@@ -82,8 +85,12 @@ export class LocalhostBackend implements StorageBackend {
     options.signal?.throwIfAborted()
     const folder = this.#folder(bucket)
     const temporary = `${folder}/${HIDDEN_FOLDER}/tmp/${temporaryName()}`
-    const file = await this.#create(temporary, bucket, context)
-    await fillFile(file, temporary, body, options.signal, context)
+    if (body instanceof Uint8Array && body.length <= SMALL_BYTES) {
+      await this.#create(() => writeSmallFile(temporary, body), bucket, context)
+    } else {
+      const file = await this.#create(() => createFile(temporary), bucket, context)
+      await fillFile(file, temporary, body, options.signal, context)
+    }
     try {
       const places = placesOf(folder, key)
       return await withFileLock(places.lock, context, () => {
@@ -127,17 +134,18 @@ export class LocalhostBackend implements StorageBackend {
   ): Promise<void> {
     const folder = this.#folder(bucket)
     this.#assertBucket(this.#context('delete', bucket), bucket)
+    prepareBucket(folder)
     for (const key of keys) {
       options.signal?.throwIfAborted()
       const context = this.#context('delete', bucket, key)
       const places = placesOf(folder, key)
       try {
-        prepareBucket(folder)
         await withFileLock(places.lock, context, () => {
           if (places.plain !== undefined && statIfFile(places.plain, context) !== undefined) {
             fs.rmSync(places.plain)
             pruneAbove(places.plain, folder)
           }
+          if (!fs.existsSync(places.aside)) return
           fs.rmSync(places.body, { force: true })
           fs.rmSync(places.aside, { recursive: true, force: true })
         })
@@ -180,16 +188,17 @@ export class LocalhostBackend implements StorageBackend {
     await Promise.resolve()
   }
 
-  async #create(path: string, bucket: string, context: StorageContext): Promise<FileHandle> {
+  /** `make` makes a file below the hidden folder, which may have to be made first. */
+  async #create<T>(make: () => T | Promise<T>, bucket: string, context: StorageContext): Promise<T> {
     try {
-      return await createFile(path)
+      return await make()
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw fileError(error, context)
     }
     this.#assertBucket(context, bucket)
     try {
       prepareBucket(this.#folder(bucket))
-      return await createFile(path)
+      return await make()
     } catch (error) {
       throw fileError(error, context)
     }
