@@ -17,7 +17,7 @@ import { seeded } from '../support/seeded.ts'
 const CLI = fileURLToPath(new URL('../../src/entry/cli.ts', import.meta.url))
 const JOB_MODULE = fileURLToPath(new URL('../../src/cli/job-file.ts', import.meta.url))
 const TSX = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
-const MOMENTS = process.env.QUERN_TEST_LARGE === '1' ? 100 : 10
+const MOMENTS = process.env.QUERN_TEST_LARGE === '1' ? 100 : 6
 const LINES = 200
 const PARTS = 12
 

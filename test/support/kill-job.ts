@@ -51,7 +51,7 @@ export function submitKillJob(exec: FunctionExecutor, endpoint: string, output: 
       extraArgs: [`${endpoint}/control`],
       extraArgsReduce: [`${endpoint}/control`],
       retries: { retries: 4, backoff: 1, maxBackoff: 5 },
-      silenceTimeout: '2s',
+      silenceTimeout: '1500ms',
       output: `s3://${BUCKET}/${output}/`,
     },
   )
