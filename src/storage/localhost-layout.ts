@@ -57,7 +57,8 @@ export function prepareBucket(bucketFolder: string): void {
 export function moveInPlace(temporary: string, path: string): boolean {
   for (let tries = 1; ; tries++) {
     try {
-      fs.mkdirSync(dirname(path), { recursive: true })
+      // mostly the folder is there
+      if (tries > 1) fs.mkdirSync(dirname(path), { recursive: true })
       fs.renameSync(temporary, path)
       return true
     } catch (error) {
@@ -76,9 +77,9 @@ export function moveAside(temporary: string, { aside, body }: KeyPlaces, key: st
   return body
 }
 
-/** Removes the folders above a deleted file that hold nothing more. */
-export function pruneAbove(path: string, bucketFolder: string): void {
-  for (let folder = dirname(path); folder !== bucketFolder; folder = dirname(folder)) {
+/** Removes a folder of the bucket, and those above it, as far as they hold nothing more. */
+export function prune(from: string, bucketFolder: string): void {
+  for (let folder = from; folder !== bucketFolder; folder = dirname(folder)) {
     try {
       fs.rmdirSync(folder)
     } catch (error) {

@@ -6,7 +6,7 @@
  * delete. Writes are not flushed to disk: they survive a process's death, not the machine's.
  */
 import fs from 'node:fs'
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { compareUtf8 } from '../core/bytes.ts'
 import { NotFoundError, type StorageContext, StorageError, ValidationError } from '../core/errors.ts'
 import type {
@@ -34,15 +34,7 @@ import {
 } from './file-io.ts'
 import { withFileLock } from './file-lock.ts'
 import { pages, walkFiles } from './file-walk.ts'
-import {
-  HIDDEN_FOLDER,
-  keptAside,
-  moveAside,
-  moveInPlace,
-  placesOf,
-  prepareBucket,
-  pruneAbove,
-} from './localhost-layout.ts'
+import { HIDDEN_FOLDER, keptAside, moveAside, moveInPlace, placesOf, prepareBucket, prune } from './localhost-layout.ts'
 
 /** Bodies up to here are written at once. */
 const SMALL_BYTES = 64 * 1024
@@ -135,23 +127,16 @@ export class LocalhostBackend implements StorageBackend {
     const folder = this.#folder(bucket)
     this.#assertBucket(this.#context('delete', bucket), bucket)
     prepareBucket(folder)
-    for (const key of keys) {
-      options.signal?.throwIfAborted()
-      const context = this.#context('delete', bucket, key)
-      const places = placesOf(folder, key)
-      try {
-        await withFileLock(places.lock, context, () => {
-          if (places.plain !== undefined && statIfFile(places.plain, context) !== undefined) {
-            fs.rmSync(places.plain)
-            pruneAbove(places.plain, folder)
-          }
-          if (!fs.existsSync(places.aside)) return
-          fs.rmSync(places.body, { force: true })
-          fs.rmSync(places.aside, { recursive: true, force: true })
-        })
-      } catch (error) {
-        throw fileError(error, context)
+    // folders that lost a file: looked at once, since keys that are deleted together often lie together
+    const thinned = new Set<string>()
+    try {
+      for (const key of keys) {
+        options.signal?.throwIfAborted()
+        const thinner = await this.#remove(folder, key, this.#context('delete', bucket, key))
+        if (thinner !== undefined) thinned.add(thinner)
       }
+    } finally {
+      for (const each of thinned) prune(each, folder)
     }
   }
 
@@ -186,6 +171,24 @@ export class LocalhostBackend implements StorageBackend {
 
   async close(): Promise<void> {
     await Promise.resolve()
+  }
+
+  /** Gives the folder that has lost a file. */
+  async #remove(bucketFolder: string, key: string, context: StorageContext): Promise<string | undefined> {
+    const { plain, aside, body, lock } = placesOf(bucketFolder, key)
+    try {
+      return await withFileLock(lock, context, () => {
+        const isPlain = plain !== undefined && statIfFile(plain, context) !== undefined
+        if (isPlain) fs.unlinkSync(plain)
+        if (fs.existsSync(aside)) {
+          fs.rmSync(body, { force: true })
+          fs.rmSync(aside, { recursive: true, force: true })
+        }
+        return isPlain ? dirname(plain) : undefined
+      })
+    } catch (error) {
+      throw fileError(error, context)
+    }
   }
 
   /** `make` makes a file below the hidden folder, which may have to be made first. */
