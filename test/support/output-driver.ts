@@ -11,7 +11,7 @@ function die(path: unknown, moment: string): void {
   if (String(path).includes(at) && moment === when) process.kill(process.pid, 'SIGKILL')
 }
 
-const { renameSync, rmSync } = fs
+const { renameSync, rmSync, unlinkSync } = fs
 const { unlink } = fs.promises
 if (stage === 'put') {
   fs.renameSync = (from, path) => {
@@ -23,6 +23,11 @@ if (stage === 'put') {
   fs.rmSync = (path, options) => {
     die(path, 'before')
     rmSync(path, options)
+    die(path, 'after')
+  }
+  fs.unlinkSync = (path) => {
+    die(path, 'before')
+    unlinkSync(path)
     die(path, 'after')
   }
   fs.promises.unlink = async (path) => {
