@@ -3,7 +3,7 @@
  * they are, without globs; with `base` the keys that follow it. CSV and NDJSON may say size and etag too (as `quern
  * storage ls --json` prints them); what is not said is asked of the store.
  */
-import { NotFoundError, ValidationError } from '../../src/core/errors.ts'
+import { messageOf, NotFoundError, ValidationError } from '../../src/core/errors.ts'
 import type { BackendResolver } from '../../src/storage/backend.ts'
 import { type CsvRow, csvRows } from '../csv/csv.ts'
 import { locate, locateObject } from '../reference.ts'
@@ -106,7 +106,7 @@ class LineReader {
     try {
       fields = JSON.parse(line)
     } catch (error) {
-      throw this.#wrong(error instanceof Error ? error.message : String(error))
+      throw this.#wrong(messageOf(error))
     }
     if (typeof fields !== 'object' || fields === null) throw this.#wrong(`expected a JSON object, got ${line}`)
     return this.#fields(fields as Fields)
@@ -150,7 +150,7 @@ class LineReader {
     try {
       return locateObject(url, this.#cwd)
     } catch (error) {
-      throw this.#wrong(error instanceof Error ? error.message : String(error))
+      throw this.#wrong(messageOf(error))
     }
   }
 

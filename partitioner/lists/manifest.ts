@@ -2,7 +2,7 @@
  * The manifest of an S3 Inventory, read and checked. Pure.
  * Source: "Amazon S3 User Guide", "Locating your inventory list"; `version` 2016-11-30.
  */
-import { ValidationError } from '../../src/core/errors.ts'
+import { messageOf, ValidationError } from '../../src/core/errors.ts'
 
 export interface InventoryFile {
   readonly key: string
@@ -69,7 +69,7 @@ function parsed(bytes: Uint8Array, wrong: (what: string) => Error): Record<strin
   try {
     json = JSON.parse(Buffer.from(bytes).toString())
   } catch (error) {
-    throw wrong(error instanceof Error ? error.message : String(error))
+    throw wrong(messageOf(error))
   }
   if (typeof json !== 'object' || json === null || Array.isArray(json)) throw wrong('expected a JSON object')
   return json as Record<string, unknown>

@@ -1,6 +1,6 @@
 /** Columns of a Parquet file in a store, on the optional package hyparquet: only their bytes are fetched. */
 import { collectBytes } from '../../src/core/bytes.ts'
-import { ConfigError, QuernError, ValidationError } from '../../src/core/errors.ts'
+import { ConfigError, messageOf, QuernError, ValidationError } from '../../src/core/errors.ts'
 import { assertSize, chunksOf, listUrlOf, type StoredList } from './stored-list.ts'
 
 /** What is used of hyparquet 1; named here, so that its types are not needed where it is not installed. */
@@ -40,7 +40,7 @@ export async function* parquetRows(
       return await read()
     } catch (error) {
       if (error instanceof QuernError || list.signal?.aborted === true) throw error
-      const message = error instanceof Error ? error.message : String(error)
+      const message = messageOf(error)
       throw new ValidationError(`${listUrlOf(list)} is not readable as Parquet: ${message}`, { cause: error })
     }
   }

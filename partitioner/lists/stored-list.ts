@@ -7,7 +7,7 @@ import { pipeline, Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { asBuffer, collectBytes } from '../../src/core/bytes.ts'
 import { objectUrl } from '../../src/core/cloud-object.ts'
-import { QuernError, ValidationError } from '../../src/core/errors.ts'
+import { messageOf, QuernError, ValidationError } from '../../src/core/errors.ts'
 import type { StorageBackend } from '../../src/storage/backend.ts'
 import { type LineBatch, lineBatchesOf } from '../lines.ts'
 import { alignedBlocks, RecordSplitter } from '../records.ts'
@@ -79,7 +79,7 @@ async function* unzipped(list: StoredList): AsyncGenerator<Uint8Array, void, und
     for await (const chunk of gunzip) yield chunk as Uint8Array
   } catch (error) {
     if (error instanceof QuernError || list.signal?.aborted === true) throw error
-    const message = error instanceof Error ? error.message : String(error)
+    const message = messageOf(error)
     throw new ValidationError(`${listUrlOf(list)} is no whole gzip file: ${message}`, { cause: error })
   }
 }

@@ -1,7 +1,9 @@
 /** Job files: TypeScript or JavaScript, imported as they are; their functions travel as references to the file. */
+
 import { existsSync } from 'node:fs'
 import { parse, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { messageOf } from '../core/errors.ts'
 import { moduleFunction, moduleReducer } from '../functions/module-function.ts'
 import { SHIPPED } from '../functions/shipped.ts'
 import { UsageError } from './failures.ts'
@@ -38,7 +40,7 @@ async function importJob(url: string, path: string): Promise<{ job: JobFile; exp
   try {
     module = await import(url)
   } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause)
+    const message = messageOf(cause)
     throw new UsageError(`cannot import ${path}: ${message}`, { cause })
   } finally {
     for (const each of unregister) await each()

@@ -1,7 +1,9 @@
 /** `quern run JOB.ts`: the job file over its objects; the result on stdout, everything else on stderr. */
+
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
+import { messageOf } from '../core/errors.ts'
 import type { CliContext, CliExecutor, CliJob, ExitCode } from './context.ts'
 import { UsageError } from './failures.ts'
 import {
@@ -78,7 +80,7 @@ async function readPlan(file: string): Promise<unknown> {
   try {
     return JSON.parse(await readFile(file, 'utf8'))
   } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause)
+    const message = messageOf(cause)
     throw new UsageError(`--plan ${file}: not a plan: ${message}`, { cause })
   }
 }

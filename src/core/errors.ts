@@ -271,3 +271,8 @@ function place({ backend, bucket, key }: StorageContext): string {
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown)
 }
+
+/** Whether a conditional put was refused: something is there already, or another version than was named. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof QuernError && (error.code === 'ALREADY_EXISTS' || error.code === 'PRECONDITION_FAILED')
+}

@@ -13,7 +13,7 @@ import { delimiterOf } from '../../partitioner/options.ts'
 import type { Plan } from '../../partitioner/plan.ts'
 import type { ByteRange } from '../core/bytes.ts'
 import type { CloudObject } from '../core/cloud-object.ts'
-import { CallError, ConfigError, InvalidStateError, StorageError, ValidationError } from '../core/errors.ts'
+import { CallError, ConfigError, InvalidStateError, messageOf, StorageError, ValidationError } from '../core/errors.ts'
 import { callId } from '../core/ids.ts'
 import { decodeError } from '../functions/error-codec.ts'
 import type { CallInput } from '../job/messages.ts'
@@ -259,7 +259,7 @@ export class JobDivisions {
   }
 
   #unexamined(call: number, outcome: Failed, cause: unknown): Failed {
-    const why = cause instanceof Error ? cause.message : String(cause)
+    const why = messageOf(cause)
     const error = this.#errorOf(call, outcome)
     return failedWith(call, error, `its records could not be looked at to find the one that fails: ${why}`, outcome)
   }

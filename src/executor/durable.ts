@@ -24,16 +24,12 @@ import {
 } from '../job/lease.ts'
 import { encodeJob, type JournalHead } from '../job/messages.ts'
 import type { JournalPlace } from '../job/place.ts'
-import type { BackendResolver, Reach } from '../storage/backend.ts'
+import { type BackendResolver, isSeenBy, type Reach } from '../storage/backend.ts'
 import { probeConditionalPuts } from '../storage/probe.ts'
+import { MAKES_ITS_BUCKETS } from '../storage/storage.ts'
 import type { JobRun, JournalHandle } from './job-run.ts'
 import type { Inputs } from './launch.ts'
 import type { Part } from './parts.ts'
-
-const REACHES: readonly Reach[] = ['process', 'machine', 'network']
-
-/** Stores whose buckets are made when they are first written to. */
-const MAKES_ITS_BUCKETS: ReadonlySet<string> = new Set(['localhost', 'memory'])
 
 export interface Stores {
   readonly config: Pick<Config, 'storage' | 'storageBucket'>
@@ -67,7 +63,7 @@ async function openPlace(at: JournalStorage, { resolve, reach }: Stores): Promis
   const { bucket } = at
   if (bucket === '') return `no bucket is configured for storage ${at.backend} (storageBucket)`
   const backend = await resolve(at.backend)
-  if (REACHES.indexOf(backend.reach) < REACHES.indexOf(reach)) {
+  if (!isSeenBy(backend.reach, reach)) {
     return `${at.backend} storage is seen by this ${backend.reach} only, and the workers run beyond it`
   }
   try {

@@ -18,7 +18,7 @@ import { ConfigError, ValidationError } from '../core/errors.ts'
 import { shippingFunctions } from '../functions/capture.ts'
 import { encodeValue } from '../functions/codec.ts'
 import type { CallInput } from '../job/messages.ts'
-import type { BackendResolver, Pin, Reach } from '../storage/backend.ts'
+import { type BackendResolver, isSeenBy, type Pin, type Reach } from '../storage/backend.ts'
 
 /** What a job maps over, once read. */
 export interface Inputs {
@@ -32,8 +32,6 @@ export interface Inputs {
 }
 
 export type SourceKind = 'objects' | 'plan' | 'items'
-
-const REACHES: readonly Reach[] = ['process', 'machine', 'network']
 
 /** @throws ValidationError for what is neither objects, a plan nor an iterable; a string is taken for a forgotten objects("…") */
 export function sourceKind(source: unknown, where: string): SourceKind {
@@ -110,7 +108,7 @@ async function checkReach(plan: Plan, resolve: BackendResolver, reach: Reach): P
   for (const name of new Set(plan.partitions.map(({ object }) => object.backend))) {
     const backend = await resolve(name)
     pins.set(name, backend.capabilities.pin)
-    if (REACHES.indexOf(backend.reach) >= REACHES.indexOf(reach)) continue
+    if (isSeenBy(backend.reach, reach)) continue
     throw new ConfigError(
       `objects in ${name} storage are seen by this ${backend.reach} only, but the workers of this executor run beyond it: ` +
         `use backend: 'inline', or put the objects where workers can read them`,

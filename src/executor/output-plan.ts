@@ -12,16 +12,13 @@ import { ConfigError, StorageError, ValidationError } from '../core/errors.ts'
 import { inputsOf, type Manifest, type OutputInput, readManifest } from '../job/manifest.ts'
 import { type CallOutput, MANIFEST_NAME, type OutputPlan } from '../job/output.ts'
 import { headIfAny } from '../job/put-expected.ts'
-import type { BackendResolver, ObjectHead, Reach, StorageBackend } from '../storage/backend.ts'
+import { type BackendResolver, isSeenBy, type ObjectHead, type Reach, type StorageBackend } from '../storage/backend.ts'
+import { MAKES_ITS_BUCKETS } from '../storage/storage.ts'
 import { type OutputName, type OutputPlace, outputNames } from './output-names.ts'
 
 /** So few keys are looked at one by one; for more, their prefix is listed. */
 const HEADS = 16
 const REQUESTS_AT_ONCE = 8
-/** Stores whose buckets are made when they are first written to. */
-const MAKES_ITS_BUCKETS = new Set(['localhost', 'memory'])
-const REACHES: readonly Reach[] = ['process', 'machine', 'network']
-
 /** What the outputs are of. */
 export interface OutputSubject {
   readonly kind: 'map' | 'reduce'
@@ -118,7 +115,7 @@ function placesOf({ kind, count, plan, groups }: OutputSubject): OutputPlace[] {
 async function openTarget({ backend, bucket }: OutputSettings['to'], stores: OutputStores): Promise<StorageBackend> {
   const store = await stores.resolve(backend)
   if (!store.capabilities.writable) throw new ConfigError(`output: ${backend} storage cannot be written`)
-  if (REACHES.indexOf(store.reach) < REACHES.indexOf(stores.reach)) {
+  if (!isSeenBy(store.reach, stores.reach)) {
     throw new ConfigError(
       `output to ${backend} storage: it is seen by this ${store.reach} only, but the workers of this executor run beyond it`,
     )

@@ -4,7 +4,7 @@
  */
 import type { ComputeBackend, InvocationDeath } from '../compute/backend.ts'
 import type { Clock } from '../core/clock.ts'
-import { BrokenExecutorError, SerializationError } from '../core/errors.ts'
+import { BrokenExecutorError, messageOf, SerializationError } from '../core/errors.ts'
 import { callId } from '../core/ids.ts'
 import { type CallSpec, encodeCalls, encodeFeed } from '../job/messages.ts'
 import type { AttemptEvent, Monitor } from '../monitor/monitor.ts'
@@ -230,6 +230,6 @@ export class RunLoop {
 }
 
 function unsendable(job: string, call: number, cause: unknown): Error {
-  const reason = cause instanceof Error ? cause.message : String(cause)
+  const reason = messageOf(cause)
   return new SerializationError(`the input of call ${callId(call)} of ${job} cannot travel: ${reason}`, { cause })
 }

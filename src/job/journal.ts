@@ -2,7 +2,8 @@
  * The journal of a job: written in two steps before the job begins (its name is claimed, then everything a resume needs
  * is put beside it, all at once), and read by whoever resumes, replays or lists it.
  *
- * Invariant: a journal with a driver is whole. One without was left while it was being written: that job had not begun.
+ * A journal without a driver, or that lacks anything else, was left while it was being written: that job had not begun,
+ * since no call runs before all of it is there.
  * No credential is in it: values of `extraEnv` whose names look like secrets are left out, and must be in the
  * environment of who resumes.
  */

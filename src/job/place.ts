@@ -3,7 +3,7 @@
 import { type RetryPolicy, retryDelayMs } from '../core/backoff.ts'
 import { collectBytes } from '../core/bytes.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
-import { isTransient, NotFoundError, QuernError } from '../core/errors.ts'
+import { isRefusal, isTransient, NotFoundError } from '../core/errors.ts'
 import type { ObjectHead, StorageBackend } from '../storage/backend.ts'
 
 export interface JournalPlace {
@@ -102,10 +102,6 @@ async function settled(
       if (!open) return { now }
     }
   }
-}
-
-function isRefusal(error: unknown): boolean {
-  return error instanceof QuernError && (error.code === 'ALREADY_EXISTS' || error.code === 'PRECONDITION_FAILED')
 }
 
 /** All heads under a prefix, page by page; nothing where the bucket is not there. */

@@ -6,7 +6,7 @@
  * a condition) the place is looked at once the last byte has been read, just before the object appears: who writes
  * in that moment is not seen.
  */
-import { isTransient, NotFoundError, QuernError, StorageError } from '../core/errors.ts'
+import { isRefusal, isTransient, NotFoundError, StorageError } from '../core/errors.ts'
 import type { ObjectHead, StorageBackend } from '../storage/backend.ts'
 
 export interface ExpectedPut {
@@ -85,10 +85,6 @@ async function* guarded(
   if (body instanceof Uint8Array) yield body
   else yield* body
   await look()
-}
-
-function isRefusal(error: unknown): boolean {
-  return error instanceof QuernError && (error.code === 'ALREADY_EXISTS' || error.code === 'PRECONDITION_FAILED')
 }
 
 function overtaken({ name }: StorageBackend, { bucket, key, expect }: ExpectedPut): StorageError {

@@ -30,6 +30,13 @@ export interface ObjectHead {
 /** Whose workers can see what is stored: this process, this machine, or whoever reaches the network. */
 export type Reach = 'process' | 'machine' | 'network'
 
+const REACHES: readonly Reach[] = ['process', 'machine', 'network']
+
+/** Whether workers of that reach can see what is stored in a store of this one. */
+export function isSeenBy(store: Reach, workers: Reach): boolean {
+  return REACHES.indexOf(store) >= REACHES.indexOf(workers)
+}
+
 /** How a read is held to the planned version; `none` where the store offers nothing to hold on to. */
 export type Pin = 'etag' | 'generation' | 'version' | 'none'
 

@@ -52,8 +52,8 @@ export interface ListObjectsOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** Stores whose default bucket is made when it is first written to. */
-const MAKES_ITS_BUCKET = new Set(['localhost', 'memory'])
+/** Stores whose buckets are made when they are first written to, by name. */
+export const MAKES_ITS_BUCKETS: ReadonlySet<string> = new Set(['localhost', 'memory'])
 
 export class Storage {
   /** Lithops' name of its backend. */
@@ -215,7 +215,7 @@ export class Storage {
   }
 
   async #makeBucket(backend: StorageBackend): Promise<void> {
-    if (!MAKES_ITS_BUCKET.has(this.backendName)) return
+    if (!MAKES_ITS_BUCKETS.has(this.backendName)) return
     this.#bucketMade ??= backend.createBucket(this.bucket)
     await this.#bucketMade
   }

@@ -7,7 +7,7 @@
 import type { ReadAhead } from '../../partitioner/prefetch.ts'
 import type { PartitionReader, ReadReport } from '../../partitioner/read.ts'
 import type { Reducer } from '../../reducers/reducer.ts'
-import { SerializationError } from '../core/errors.ts'
+import { messageOf, SerializationError } from '../core/errors.ts'
 import { callId, jobKey } from '../core/ids.ts'
 import type { RequestTally } from '../core/tally.ts'
 import { decodeValue, decodeValueWith, encodeValue } from '../functions/codec.ts'
@@ -241,7 +241,7 @@ function encoded(value: unknown, name: string): Uint8Array {
   try {
     return encodeValue(value, 'result')
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
+    const why = messageOf(cause)
     throw new SerializationError(`call ${name} returned what cannot travel: ${why}`, { cause })
   }
 }
