@@ -126,6 +126,7 @@ class TaskWorker {
   fail(error: unknown): boolean {
     if (!this.#running || this.#current === undefined) return false
     this.#sendError(this.#current.id, error)
+    this.#running = false
     if (!this.#current.dropped) this.#sendReturned([])
     this.#parent.flush()
     return true

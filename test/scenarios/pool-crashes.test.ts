@@ -118,6 +118,21 @@ describe.each(CASES)('%s: %s', (name, _, crash, expected) => {
 })
 
 describe.each([PROCESSES, THREADS])('%s', (name) => {
+  it('an error nobody caught fails no task that travelled with the one that threw it', async () => {
+    const executor = open(name, { maxWorkers: 1 })
+    const drop = (n: number) => {
+      if (n % 5 !== 4) return n
+      return new Promise(() => {
+        void Promise.reject(new RangeError(`dropped ${n}`))
+      })
+    }
+    // its pace is known after these: the next ones travel together
+    await Promise.all(Array.from({ length: 200 }, () => executor.submit(drop, 0)))
+    const futures = Array.from({ length: 20 }, (_, n) => executor.submit(drop, n))
+    const outcomes = await Promise.all(futures.map(async (future) => (await future.exception())?.message ?? future))
+    expect(outcomes).toEqual(Array.from({ length: 20 }, (_, n) => (n % 5 === 4 ? `dropped ${n}` : n)))
+  })
+
   it('a worker out of memory', async () => {
     const executor = open(name, { runtimeMemory: 24, maxWorkers: 1 })
     const hoard = () => {
