@@ -9,6 +9,7 @@ import { createBackends, openSections } from '../../src/backends.ts'
 import { loadConfig } from '../../src/config/config.ts'
 import { DriverLease, readDriver } from '../../src/job/lease.ts'
 import { s3Section } from '../support/backends-under-test.ts'
+import { joinedDriver } from '../support/joined-drivers.ts'
 import { RACED_JOB, type RaceReport, type RaceStart } from '../support/journal-racer.ts'
 
 /** A round takes a server of the tests some 50 ms. */
@@ -25,8 +26,7 @@ afterEach(() => {
 })
 
 async function startRacer(start: RaceStart): Promise<ChildProcess> {
-  const program = new URL('../support/journal-racer.ts', import.meta.url)
-  const racer = fork(program, { execArgv: ['--import', 'tsx'], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  const racer = fork(joinedDriver('journal-racer'), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   racers.push(racer)
   racer.send(start)
   await once(racer, 'message')

@@ -4,14 +4,14 @@ import { once } from 'node:events'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type CloudObject, FunctionExecutor, type TaskContext } from '../../src/entry/index.ts'
 import type { Manifest } from '../../src/job/manifest.ts'
+import { isTemporaryName } from '../../src/storage/file-io.ts'
+import { joinedDriver } from '../support/joined-drivers.ts'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'quern-output-resume-'))
 const root = path.join(folder, 'store')
-const driver = fileURLToPath(new URL('../support/output-driver.ts', import.meta.url))
 let exec: FunctionExecutor
 let runs = 0
 
@@ -20,6 +20,7 @@ beforeAll(() => {
 })
 afterAll(async () => {
   await exec.shutdown()
+  expect(temporaries(folder)).toEqual([])
   rmSync(folder, { recursive: true, force: true })
 })
 
@@ -40,9 +41,14 @@ function fresh(target: Target): { readonly at: string; readonly to: string } {
 function filesUnder(at: string): string[] {
   if (!existsSync(at)) return []
   return readdirSync(at, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && !/^\.quern-[0-9a-f]{16}\.tmp$/.test(entry.name))
+    .filter((entry) => entry.isFile() && !isTemporaryName(entry.name))
     .map((entry) => path.relative(at, path.join(entry.parentPath, entry.name)))
     .sort()
+}
+
+/** What was half-written: nothing of it once the executor is shut down. */
+function temporaries(at: string): string[] {
+  return readdirSync(at, { recursive: true, encoding: 'utf8' }).filter((name) => isTemporaryName(path.basename(name)))
 }
 
 function manifestAt(at: string): Manifest {
@@ -50,7 +56,7 @@ function manifestAt(at: string): Manifest {
 }
 
 async function runDriver(to: string, stage: string, at: string, when: string): Promise<string> {
-  const child = spawn(process.execPath, ['--import', 'tsx', driver, root, to, stage, at, when], {
+  const child = spawn(process.execPath, [joinedDriver('output-driver'), root, to, stage, at, when], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let name = ''

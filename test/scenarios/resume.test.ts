@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { FencedError, FunctionExecutor, type MapReduceJob } from '../../src/entry/index.ts'
+import { joinedDriver } from '../support/joined-drivers.ts'
 import {
   CALLS,
   executorOptions,
@@ -43,10 +44,9 @@ function executor(backend = 'inline'): FunctionExecutor {
 
 /** Starts a driver; settles with the name of its job once that is in its journal. */
 async function startDriver(backend: string, resumes?: string): Promise<{ driver: ChildProcess; name: string }> {
-  const program = new URL('../support/durable-driver.ts', import.meta.url)
   const args = [folder, backend, ...(resumes === undefined ? [] : [resumes])]
   const stdio = ['ignore', 'inherit', 'inherit', 'ipc'] as const
-  const driver = fork(program, args, { execArgv: ['--import', 'tsx'], stdio: [...stdio] })
+  const driver = fork(joinedDriver('durable-driver'), args, { stdio: [...stdio] })
   drivers.push(driver)
   const [name] = (await once(driver, 'message')) as [string]
   return { driver, name }

@@ -37,7 +37,8 @@ describe.skipIf(server.kind === 'none')(`a network that breaks before S3 (${serv
     await store.close()
   })
 
-  it.each([1, 2, 3])('leaves the results exact: seed %d', async (seed) => {
+  // at once: most of their time they wait for their turn, as the server told them to
+  it.concurrent.each([1, 2, 3])('leaves the results exact: seed %d', async (seed) => {
     const proxy = await startFaultProxy(port, { seed, rate: 0.5, withinBytes: 150_000 })
     const config = { quern: { storage: 'aws_s3' }, aws_s3: s3Section(server, bucket, `http://127.0.0.1:${proxy.port}`) }
     const exec = new FunctionExecutor({ config, maxWorkers: 2, showProgressbar: false, logLevel: 'error' })

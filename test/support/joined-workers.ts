@@ -1,14 +1,15 @@
 /**
- * The workers' programs joined into few files of JavaScript, as the build does it, before the tests start: a worker that
- * reads its hundred modules through the TypeScript loader takes three times as long to start, and the tests start
- * thousands. Modules keep the URL of their source.
+ * The workers' programs, and the drivers that tests start by the dozen, joined into few files of JavaScript, as the build
+ * does it, before the tests start: a program that reads its hundred modules through the TypeScript loader takes three
+ * times as long to start, and the tests start thousands. Modules keep the URL of their source.
  */
 import { rmSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { pathToFileURL } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build, type Plugin } from 'esbuild'
+import { DRIVERS, PROGRAMS_VARIABLE } from './joined-drivers.ts'
 
-const ENTRIES = ['worker', 'task-worker']
+const WORKERS = ['worker', 'task-worker']
 /** Within the project, so that packages are found from there; of this run alone. */
 const FOLDER = `node_modules/.cache/quern-test-workers-${process.pid}`
 
@@ -21,7 +22,11 @@ const SAID = [
 /** Gives what removes them. */
 export default async function joinWorkers(): Promise<() => void> {
   await build({
-    entryPoints: ENTRIES.map((name) => `src/entry/${name}.ts`),
+    entryPoints: [
+      ...WORKERS.map((name) => `src/entry/${name}.ts`),
+      ...DRIVERS.map((name) => `test/support/${name}.ts`),
+    ],
+    entryNames: '[name]',
     outdir: FOLDER,
     chunkNames: '[name]-[hash]',
     bundle: true,
@@ -35,6 +40,7 @@ export default async function joinWorkers(): Promise<() => void> {
     plugins: [urlsOfSources],
     logLevel: 'warning',
   })
+  process.env[PROGRAMS_VARIABLE] = fileURLToPath(new URL(`../../${FOLDER}`, import.meta.url))
   return () => rmSync(FOLDER, { recursive: true, force: true })
 }
 
@@ -42,7 +48,7 @@ const urlsOfSources: Plugin = {
   name: 'urls-of-sources',
   setup(context) {
     context.onLoad({ filter: /\.ts$/ }, async ({ path }) => {
-      const text = await readFile(path, 'utf8')
+      const text = startingJoined(await readFile(path, 'utf8'), path)
       return { contents: text.replaceAll('import.meta.url', JSON.stringify(pathToFileURL(path).href)), loader: 'ts' }
     })
   },
@@ -52,12 +58,15 @@ const urlsOfSources: Plugin = {
 export const startJoinedWorkers = {
   name: 'start-joined-workers',
   enforce: 'pre' as const,
-  transform(code: string, id: string): string | undefined {
-    const said = SAID.find(([module]) => module.test(id))
-    if (said === undefined) return undefined
-    const [, entry, name] = said
-    const url = new URL(`../../${FOLDER}/${name}.js`, import.meta.url).href
-    if (!entry.test(code)) throw new Error(`${id} does not say any more which program its workers run`)
-    return code.replace(entry, `new URL(${JSON.stringify(url)})`)
-  },
+  transform: startingJoined,
+}
+
+/** The text of a module, with the joined program where it says which one its workers run. */
+function startingJoined(code: string, id: string): string {
+  const said = SAID.find(([module]) => module.test(id))
+  if (said === undefined) return code
+  const [, entry, name] = said
+  const url = new URL(`../../${FOLDER}/${name}.js`, import.meta.url).href
+  if (!entry.test(code)) throw new Error(`${id} does not say any more which program its workers run`)
+  return code.replace(entry, `new URL(${JSON.stringify(url)})`)
 }
