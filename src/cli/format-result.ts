@@ -1,5 +1,9 @@
-/** Results for people: counts and records as tables, everything else as Node prints it. */
+/** Results for people: counts and records as tables, objects of stores by their URL, everything else as Node prints it. */
 import { inspect } from 'node:util'
+import { type CloudObject, isCloudObject } from '../core/cloud-object.ts'
+import { formatSize } from '../core/sizes.ts'
+
+const STORED_FIELDS: ReadonlySet<string> = new Set('backend bucket key size etag url contentType'.split(' '))
 
 /** How many rows of a table are shown before `and N more`; undefined: all. */
 export interface FormatOptions {
@@ -10,6 +14,7 @@ export interface FormatOptions {
 export function formatResult(value: unknown, { limit }: FormatOptions = {}): string {
   if (value instanceof Map) return formatMap(value, limit)
   if (Array.isArray(value)) return formatList(value, limit)
+  if (isStored(value)) return `${value.url}  ${formatSize(value.size)}`
   return formatCell(value, 6)
 }
 
@@ -56,10 +61,15 @@ function formatList(list: readonly unknown[], limit: number | undefined): string
 /** The keys that all elements have in common, when all are flat records with the same keys. */
 function recordColumns(list: readonly unknown[]): readonly string[] | undefined {
   const first = list[0]
-  if (!isFlatRecord(first)) return undefined
+  if (!isFlatRecord(first) || isStored(first)) return undefined
   const columns = Object.keys(first)
   const same = (each: unknown) => isFlatRecord(each) && Object.keys(each).join('\n') === columns.join('\n')
   return list.every(same) ? columns : undefined
+}
+
+/** A CloudObject and nothing beside it: a record of the user's that names one is shown whole. */
+function isStored(value: unknown): value is CloudObject {
+  return isCloudObject(value) && Object.keys(value).every((key) => STORED_FIELDS.has(key))
 }
 
 function isFlatRecord(value: unknown): value is Record<string, unknown> {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { formatResult } from '../../src/cli/format-result.ts'
 import { delimiter } from '../../src/cli/job-flags.ts'
+import { cloudObject } from '../../src/core/cloud-object.ts'
 import { toJsonData } from '../../src/core/json-data.ts'
 
 describe('formatResult', () => {
@@ -47,6 +48,16 @@ describe('formatResult', () => {
     ['undefined', undefined, 'undefined'],
   ])('%s', (_, value, text) => {
     expect(formatResult(value)).toBe(text)
+  })
+
+  it('shows objects of stores by their URL, and records that name one whole', () => {
+    const stored = cloudObject({ backend: 'file', bucket: '/', key: 'out/a b', size: 2_048, etag: 'e' })
+    expect(formatResult(stored)).toBe('file:///out/a%20b  2 KiB')
+    expect(formatResult([stored, { ...stored, contentType: 'text/plain' }])).toBe(
+      'file:///out/a%20b  2 KiB\nfile:///out/a%20b  2 KiB',
+    )
+    expect(formatResult(new Map([['in', stored]]))).toBe('in\n  file:///out/a%20b  2 KiB')
+    expect(formatResult([{ backend: 'b', bucket: 'c', key: 'k', words: 7 }])).toContain('words')
   })
 
   it('shows the first rows of a long table', () => {
