@@ -49,6 +49,23 @@ export async function read(kind, totalBytes) {
   }
 }
 
+/** What requests ahead gain where connections are the limit: the same partitions with the default, and with one at a time. */
+export async function readFar(totalBytes) {
+  const server = fork(fileURLToPath(new URL('./read-server.mjs', import.meta.url)), ['far'])
+  const endpoint = await new Promise((resolve) => server.once('message', resolve))
+  const store = await openStore(endpoint)
+  try {
+    const { etag } = await store.backend.head('bench', 'o0')
+    const run = { ...store, etag, keys: ['o0', 'o1', 'o2', 'o3'], bytes: totalBytes }
+    const times = await measure({ quern: () => readPartitions(run), one: () => readPartitions({ ...run, ahead: 1 }) })
+    const what = `reading ${totalBytes / MIB} MiB, 30 ms and 50 MiB/s a connection, ${PARTITIONS_AT_ONCE} partitions at once`
+    return row(what, times, 'one', totalBytes, 2)
+  } finally {
+    await store.close()
+    server.kill()
+  }
+}
+
 async function openStore(endpoint) {
   const dist = createRequire(import.meta.url)
     .resolve('quern/package.json')
@@ -98,11 +115,11 @@ function readSmallPartitions(run) {
   return inLanes(run, run.lanes, partitionReader(run))
 }
 
-function partitionReader({ backend, etag, readAhead }) {
+function partitionReader({ backend, etag, readAhead, ahead }) {
   return async (key, start, end) => {
     const object = { backend: 'aws_s3', bucket: 'bench', key, url: `s3://bench/${key}`, size: OBJECT_BYTES, etag }
     const partition = { object, range: { start, end }, index: 0, count: 1 }
-    const reader = openPartition(partition, { backend, read: { objNewline: null }, requests: { readAhead } })
+    const reader = openPartition(partition, { backend, read: { objNewline: null }, requests: { readAhead, ahead } })
     let bytes = 0
     for await (const chunk of reader.stream()) bytes += chunk.length
     return bytes
@@ -156,7 +173,7 @@ async function measure(contestants) {
   return Object.fromEntries(Object.entries(taken).map(([name, each]) => [name, medians(each)]))
 }
 
-const PEERS = { http: 'http.get by hand', sdk: 'GetObjectCommand' }
+const PEERS = { http: 'http.get by hand', sdk: 'GetObjectCommand', one: 'one request at a time' }
 
 function row(what, times, peer, bytes, goal) {
   return {

@@ -7,7 +7,7 @@ import { list } from './list.mjs'
 import { noop } from './noop.mjs'
 import { plan } from './plan.mjs'
 import { echo, latency, memory, processes, threads } from './pools.mjs'
-import { read } from './read.mjs'
+import { read, readFar } from './read.mjs'
 import { survive } from './survive.mjs'
 import { wordcount } from './wordcount.mjs'
 
@@ -28,6 +28,7 @@ const BENCHES = {
   echo,
   memory,
   read: async () => [...(await read('plain', 2_048 * MIB)), ...(await read('fauxqs', 2_048 * MIB))],
+  readFar: () => readFar(256 * MIB),
   survive,
 }
 

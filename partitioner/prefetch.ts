@@ -1,4 +1,5 @@
-/** Several sources read ahead, delivered in order: what is held is at most `ahead` sources long. */
+/** Several sources read ahead, delivered in order: what is held is at most `ahead` sources long (drain.ts: how much). */
+import { Drain, type DrainOptions } from './drain.ts'
 
 /**
  * The requests that all readers of a process together may have under way ahead of those they are reading from. The one
@@ -23,13 +24,13 @@ export class ReadAhead {
   }
 }
 
-export interface PrefetchOptions {
+export interface PrefetchOptions extends DrainOptions {
   readonly ahead: number
   readonly readAhead: ReadAhead
 }
 
 /** Chunks of every opened source, in the order of `items`; an error shows where its source's turn comes. */
-export function prefetch<Item, Chunk>(
+export function prefetch<Item, Chunk extends { readonly length: number }>(
   items: Iterable<Item>,
   options: PrefetchOptions,
   open: (item: Item) => AsyncIterable<Chunk>,
@@ -38,7 +39,7 @@ export function prefetch<Item, Chunk>(
 }
 
 /** An object rather than generators in each other: every chunk of every read passes here. */
-class Prefetched<Item, Chunk> implements AsyncIterableIterator<Chunk> {
+class Prefetched<Item, Chunk extends { readonly length: number }> implements AsyncIterableIterator<Chunk> {
   readonly #rest: Iterator<Item>
   readonly #options: PrefetchOptions
   readonly #open: (item: Item) => AsyncIterable<Chunk>
@@ -85,7 +86,7 @@ class Prefetched<Item, Chunk> implements AsyncIterableIterator<Chunk> {
       const { done, value } = this.#rest.next()
       if (done && isAhead) readAhead.release()
       if (done) return
-      this.#queue.push(new Drain(this.#open(value)))
+      this.#queue.push(new Drain(this.#open(value), this.#options))
     }
   }
 
@@ -94,51 +95,5 @@ class Prefetched<Item, Chunk> implements AsyncIterableIterator<Chunk> {
     this.#queue = []
     for (const drain of queue) drain.stop()
     for (let i = 1; i < queue.length; i++) this.#options.readAhead.release()
-  }
-}
-
-/** One source, read as fast as it comes. */
-class Drain<Chunk> {
-  readonly #held: Chunk[] = []
-  #ended = false
-  #stopped = false
-  #wake: (() => void) | undefined
-  /** Of the source; it shows after all that came before it. */
-  failure: { readonly error: unknown } | undefined
-
-  constructor(source: AsyncIterable<Chunk>) {
-    void this.#pump(source)
-  }
-
-  take(): Chunk | undefined {
-    return this.#held.shift()
-  }
-
-  /** Whether nothing is held, and nothing more comes. */
-  get isEmpty(): boolean {
-    return this.#ended && this.#held.length === 0
-  }
-
-  arrival(): Promise<void> {
-    return new Promise((resolve) => (this.#wake = resolve))
-  }
-
-  stop(): void {
-    this.#stopped = true
-  }
-
-  async #pump(source: AsyncIterable<Chunk>): Promise<void> {
-    try {
-      for await (const chunk of source) {
-        if (this.#stopped) return
-        this.#held.push(chunk)
-        this.#wake?.()
-      }
-    } catch (error) {
-      this.failure = { error }
-    } finally {
-      this.#ended = true
-      this.#wake?.()
-    }
   }
 }

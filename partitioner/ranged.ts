@@ -5,9 +5,9 @@
  * - A body that ends short is an error, never the end. Sending again, and going on where a body broke, is the work of
  *   the store's layers (src/storage/with-retry.ts): nothing here is tried twice.
  * - Over a network several requests run ahead, each at most `requestBytes` long, so memory is bounded by
- *   `ahead` × `requestBytes` however large the range is; over all readers of a process `ReadAhead` bounds those ahead
- *   of the one that is read. On this machine one request streams: splitting costs, and
- *   gains nothing.
+ *   `ahead` × `requestBytes` however large the range is, and is far less where this process is slower than its
+ *   connections (drain.ts); over all readers of a process `ReadAhead` bounds those ahead of the one that is read. On
+ *   this machine one request streams: splitting costs, and gains nothing.
  * - Past `end`, up to `limit`, bytes are fetched only when they are asked for, in requests that double.
  */
 import { asBuffer, type ByteRange } from '../src/core/bytes.ts'

@@ -7,8 +7,8 @@
 import type { Readable } from 'node:stream'
 import { type StorageContext, StorageError } from '../core/errors.ts'
 
-/** Chunks that may wait for their reader before the socket is held back: with 64 KiB each, what arrives at a time. */
-const MAX_WAITING = 4
+/** What may wait for its reader before the socket is held back: as much as is read at a time. */
+const MAX_WAITING_BYTES = 256 * 1024
 
 /** The chunks of `stream`, checked to be `expectedBytes` in all; undefined where no length was announced. */
 export function exactBody(
@@ -35,6 +35,7 @@ class ExactBody implements AsyncIterableIterator<Uint8Array> {
   readonly #parts: BodyParts
   readonly #abort: () => void
   readonly #waiting: Uint8Array[] = []
+  #waitingBytes = 0
   #flowing = false
   #received = 0
   #ended = false
@@ -61,7 +62,10 @@ class ExactBody implements AsyncIterableIterator<Uint8Array> {
 
   next(): Promise<Next> {
     const chunk = this.#waiting.shift()
-    if (chunk !== undefined) return Promise.resolve({ done: false, value: chunk })
+    if (chunk !== undefined) {
+      this.#waitingBytes -= chunk.length
+      return Promise.resolve({ done: false, value: chunk })
+    }
     if (this.#failure !== undefined) return Promise.reject(this.#failure.error)
     if (this.#ended) return Promise.resolve(END)
     const next = new Promise<Next>((resolve, reject) => {
@@ -100,7 +104,9 @@ class ExactBody implements AsyncIterableIterator<Uint8Array> {
       return
     }
     if (this.#reader !== undefined) return this.#settle()?.resolve({ done: false, value: chunk })
-    if (this.#waiting.push(chunk) < MAX_WAITING) return
+    this.#waiting.push(chunk)
+    this.#waitingBytes += chunk.length
+    if (this.#waitingBytes < MAX_WAITING_BYTES) return
     this.#flowing = false
     this.#stream.pause()
   }

@@ -3,6 +3,7 @@ import http, { type ClientRequest, type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import { urlToHttpOptions } from 'node:url'
 import { NotFoundError, ObjectChangedError, type StorageContext, StorageError } from '../core/errors.ts'
+import { agentOptions } from './http-agent.ts'
 import { retryAfter } from './retry-after.ts'
 
 const MAX_REDIRECTS = 5
@@ -41,8 +42,9 @@ export class HttpTransport {
   readonly #idleTimeoutMs: number
 
   constructor({ maxSockets = MAX_SOCKETS, idleTimeoutMs = IDLE_TIMEOUT_MS }: TransportOptions = {}) {
-    this.#plain = new http.Agent({ keepAlive: true, maxSockets })
-    this.#secure = new https.Agent({ keepAlive: true, maxSockets })
+    const options = agentOptions(maxSockets)
+    this.#plain = new http.Agent(options)
+    this.#secure = new https.Agent(options)
     this.#idleTimeoutMs = idleTimeoutMs
   }
 

@@ -1,7 +1,8 @@
-import { Readable } from 'node:stream'
+import { PassThrough, Readable } from 'node:stream'
 import { expect, it } from 'vitest'
 import { collectBytes } from '../../src/core/bytes.ts'
 import { exactBody } from '../../src/storage/http-body.ts'
+import { settle } from '../support/manual-clock.ts'
 
 const context = { backend: 'http', operation: 'get', bucket: 'b', key: 'k' }
 const stream = () => Readable.from([Buffer.from('arbi'), Buffer.alloc(0), Buffer.from('trary')])
@@ -26,4 +27,26 @@ it('destroys the stream of a body that is left early', async () => {
     break
   }
   expect(source.destroyed).toBe(true)
+})
+
+it('lets 256 KiB wait for their reader, then holds the stream back until all of it was taken, again and again', async () => {
+  const source = new PassThrough({ highWaterMark: 0 })
+  const body = exactBody(source, undefined, context, undefined)
+  const chunk = Buffer.alloc(100 * 1024)
+  const first = body.next()
+  for (const paused of [false, false, false, true]) {
+    source.write(chunk)
+    await settle()
+    expect(source.isPaused()).toBe(paused)
+  }
+  await first
+  for (let taken = 0; taken < 3; taken++) await body.next()
+  const next = body.next()
+  for (const paused of [false, false, false, true]) {
+    source.write(chunk)
+    await settle()
+    expect(source.isPaused()).toBe(paused)
+  }
+  await next
+  await body.return?.()
 })
