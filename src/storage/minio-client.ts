@@ -12,6 +12,7 @@ import https from 'node:https'
 import type { Client } from 'minio'
 import { asBuffer, collectBytes } from '../core/bytes.ts'
 import { ConfigError, type StorageContext } from '../core/errors.ts'
+import { agentOptions } from './http-agent.ts'
 import { exactBody } from './http-body.ts'
 import { type Exchange, minioError } from './minio-errors.ts'
 import { loadPeer } from './peer.ts'
@@ -59,7 +60,7 @@ export async function openMinioClient(config: MinioConfig): Promise<MinioClient>
   const { hostname, port, protocol, pathname } = new URL(endpoint)
   if (pathname !== '/') throw new ConfigError('minio: endpoint has a path, which its client cannot send requests to')
   const useSSL = protocol === 'https:'
-  const agent = new (useSSL ? https : http).Agent({ keepAlive: true, maxSockets: MAX_SOCKETS })
+  const agent = new (useSSL ? https : http).Agent(agentOptions(MAX_SOCKETS))
   const exchanges = new AsyncLocalStorage<Exchange>()
   const minio = await loadPeer('minio', 'minio', () => import('minio'))
   const client = new minio.Client({
@@ -108,10 +109,9 @@ export class MinioClient {
   }
 
   /** The answer's body, for answers that are read whole. @throws StorageError */
-  async sendForText(request: MinioRequest): Promise<string> {
+  async sendForBytes(request: MinioRequest): Promise<Uint8Array> {
     const response = await this.send(request)
-    const bytes = await collectBytes(exactBody(response, lengthOf(response), request.context, request.signal))
-    return asBuffer(bytes).toString()
+    return collectBytes(exactBody(response, lengthOf(response), request.context, request.signal))
   }
 
   /** Whatever else the client can do, with its errors as ours. */

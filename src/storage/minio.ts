@@ -19,7 +19,7 @@ import { lengthOf, type MinioClient, type MinioConfig, openMinioClient } from '.
 import { CONDITIONAL_STREAM_BYTES } from './parts.ts'
 import { assertRange, httpRange, parseContentRange } from './ranges.ts'
 import { assertKeyOrder, DELETE_KEYS, deletionError, NOT_IN_XML } from './s3-keys.ts'
-import { parseListing, quoted } from './s3-listing.ts'
+import { assertProgress, quoted, readListing } from './s3-listing.ts'
 import { type PutRequests, putS3Object } from './s3-put.ts'
 
 type Signal = AbortSignal | undefined
@@ -101,9 +101,10 @@ class MinioBackend implements StorageBackend {
         ...(startAfter === undefined || startAfter === '' ? {} : { 'start-after': startAfter }),
         ...(token === undefined ? {} : { 'continuation-token': token }),
       }
-      const page = parseListing(await this.#client.sendForText({ method: 'GET', bucket, query, context, signal }))
-      if (page === undefined) throw new StorageError('UNSUPPORTED', 'the server did not answer with a listing', context)
+      const answer = await this.#client.sendForBytes({ method: 'GET', bucket, query, context, signal })
+      const page = readListing(answer, context)
       last = assertKeyOrder(last, page.heads, context)
+      assertProgress(token, page, context)
       if (page.heads.length > 0) yield page.heads
       token = page.nextToken
     } while (token !== undefined)

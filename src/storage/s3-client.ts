@@ -9,6 +9,7 @@
  */
 import type { S3Client, S3ClientConfig, ServerSideEncryption } from '@aws-sdk/client-s3'
 import { ConfigError } from '../core/errors.ts'
+import { agentOptions } from './http-agent.ts'
 import { loadPeer } from './peer.ts'
 
 /** The section `aws_s3` of the configuration. Without keys the SDK's own credential chain is asked. */
@@ -151,7 +152,7 @@ function customEndpoint({ endpoint }: S3Config): boolean {
 
 function clientConfig(config: S3Config, isCompatible: boolean): S3ClientConfig {
   const { endpoint, profile, accessKeyId, secretAccessKey, sessionToken } = config
-  const agent = { keepAlive: true, maxSockets: MAX_SOCKETS }
+  const agent = agentOptions(MAX_SOCKETS)
   return {
     maxAttempts: 1,
     requestChecksumCalculation: isCompatible ? 'WHEN_REQUIRED' : 'WHEN_SUPPORTED',

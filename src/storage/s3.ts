@@ -1,12 +1,10 @@
 /**
- * S3 and what speaks like it: the contract in the SDK's commands, one request each (reads: s3-get.ts). Listed keys are
- * decoded and checked to come in UTF-8 byte order, which not every compatible store keeps.
+ * S3 and what speaks like it: the contract in the SDK's commands, one request each (reads: s3-get.ts, listings:
+ * s3-list.ts).
  */
 import { createHash } from 'node:crypto'
-import { Readable } from 'node:stream'
-import type { DeleteObjectsCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3'
-import { asBuffer, collectBytes } from '../core/bytes.ts'
-import { type StorageContext, StorageError } from '../core/errors.ts'
+import type { DeleteObjectsCommand, S3Client } from '@aws-sdk/client-s3'
+import type { StorageContext } from '../core/errors.ts'
 import type {
   GetOptions,
   ListOptions,
@@ -22,8 +20,8 @@ import { openS3Clients, type S3Clients, type S3Config } from './s3-client.ts'
 import { s3Error } from './s3-errors.ts'
 import { S3Reads } from './s3-get.ts'
 import { headOf } from './s3-head.ts'
-import { assertKeyOrder, DELETE_KEYS, deletionError, NOT_IN_XML } from './s3-keys.ts'
-import { parseListing } from './s3-listing.ts'
+import { DELETE_KEYS, deletionError, NOT_IN_XML } from './s3-keys.ts'
+import { S3Listings } from './s3-list.ts'
 import { putS3Object } from './s3-put.ts'
 import { s3PutRequests } from './s3-requests.ts'
 
@@ -48,10 +46,12 @@ class S3Backend implements StorageBackend {
   }
   readonly #clients: S3Clients
   readonly #reads: S3Reads
+  readonly #listings: S3Listings
 
   constructor(clients: S3Clients) {
     this.#clients = clients
     this.#reads = new S3Reads(clients)
+    this.#listings = new S3Listings(clients)
   }
 
   get(bucket: string, key: string, options: GetOptions = {}): Promise<ObjectReading> {
@@ -81,30 +81,8 @@ class S3Backend implements StorageBackend {
     )
   }
 
-  async *list(bucket: string, options: ListOptions = {}): AsyncGenerator<readonly ObjectHead[]> {
-    const { prefix, startAfter, signal } = options
-    const context = contextOf('list', bucket)
-    let token: string | undefined
-    let last: string | undefined
-    do {
-      const input = {
-        Bucket: bucket,
-        ...this.#clients.payer,
-        // keys may hold characters that XML cannot
-        EncodingType: 'url' as const,
-        ...(prefix === undefined || prefix === '' ? {} : { Prefix: prefix }),
-        ...(startAfter === undefined || token !== undefined ? {} : { StartAfter: startAfter }),
-        ...(token === undefined ? {} : { ContinuationToken: token }),
-      }
-      const answer = await this.#send(context, bucket, signal, (client, how) =>
-        bodyOf(client, new this.#clients.sdk.ListObjectsV2Command(input), how),
-      )
-      const page = parseListing(answer)
-      if (page === undefined) throw noListing(answer, context)
-      last = assertKeyOrder(last, page.heads, context)
-      if (page.heads.length > 0) yield page.heads
-      token = page.nextToken
-    } while (token !== undefined)
+  list(bucket: string, options: ListOptions = {}): AsyncGenerator<readonly ObjectHead[]> {
+    return this.#listings.pages(bucket, options, contextOf('list', bucket))
   }
 
   async delete(bucket: string, keys: readonly string[], options: { signal?: Signal } = {}): Promise<void> {
@@ -157,6 +135,7 @@ class S3Backend implements StorageBackend {
 
   async close(): Promise<void> {
     this.#reads.close()
+    this.#listings.close()
     this.#clients.close()
   }
 
@@ -175,30 +154,6 @@ class S3Backend implements StorageBackend {
       throw s3Error(error, context, { signal })
     }
   }
-}
-
-/** The body of the answer; the SDK, whose reader of XML is slow, is given an empty one. */
-async function bodyOf(client: S3Client, command: ListObjectsV2Command, how: SendOptions): Promise<Uint8Array> {
-  let body: Uint8Array = new Uint8Array(0)
-  command.middlewareStack.add(
-    (next) => async (args) => {
-      const result = await next(args)
-      const response = result.response as { statusCode: number; body: AsyncIterable<Uint8Array> }
-      if (response.statusCode !== 200) return result
-      body = await collectBytes(response.body)
-      response.body = Readable.from([Buffer.from('<ListBucketResult/>')])
-      return result
-    },
-    { step: 'deserialize', name: 'quernListing', priority: 'low' },
-  )
-  await client.send(command, how)
-  return body
-}
-
-function noListing(answer: Uint8Array, context: StorageContext): StorageError {
-  if (asBuffer(answer).includes('<ListBucketResult'))
-    return new StorageError('BODY_TRUNCATED', 'the listing has no end', context)
-  return new StorageError('UNSUPPORTED', 'the server did not answer with a listing', context)
 }
 
 /** Compatible stores (Swift) ask for what S3 asked for before it took the SDK's checksums. */

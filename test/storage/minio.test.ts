@@ -4,7 +4,6 @@ import { inspect } from 'node:util'
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it, vi } from 'vitest'
 import { collectBytes } from '../../src/core/bytes.ts'
 import { createMinioBackend } from '../../src/storage/minio.ts'
-import { parseListing } from '../../src/storage/s3-listing.ts'
 import { testStorageBackend } from '../conformance/storage-backend.ts'
 import { startCuttingProxy } from '../support/cutting-proxy.ts'
 import { type RecordedAnswer, type RecordingServer, startRecordingServer } from '../support/recording-server.ts'
@@ -222,29 +221,5 @@ describe('the minio client', () => {
     [{ accessKeyId: undefined }, 'go together'],
   ])('refuses %j', async (more, why) => {
     await expect(openStub(more)).rejects.toMatchObject({ code: 'CONFIG', message: expect.stringContaining(why) })
-  })
-})
-
-describe('a listing of minio', () => {
-  const entry = (key: string, etag: string) =>
-    `<Contents><Key>${key}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>${etag}</ETag><Size>7</Size></Contents>`
-  const listing = (body: string) => `<?xml version="1.0"?><ListBucketResult>${body}</ListBucketResult>\n`
-
-  it('keeps names that look like numbers, and decodes as the server says it encoded', () => {
-    const keys = ['007', '1.50', '0x10', '1e3', 'true', 'a+b%2Bc%0A', '%E9%AF%A8']
-    const body = keys.map((key) => entry(key, '&quot;e&quot;')).join('')
-    const page = parseListing(listing(`<EncodingType>url</EncodingType><IsTruncated>false</IsTruncated>${body}`))
-    expect(page?.heads.map(({ key }) => key)).toEqual(['007', '1.50', '0x10', '1e3', 'true', 'a b+c\n', '鯨'])
-    expect(page?.heads[0]).toEqual({ key: '007', size: 7, etag: '"e"', lastModified: Date.parse('2026-01-01') })
-    expect(page?.nextToken).toBeUndefined()
-    const plain = parseListing(listing(entry('a+b &amp; &lt;&#233;&#x9be8;', 'bare')))
-    expect(plain?.heads[0]).toMatchObject({ key: 'a+b & <é鯨', etag: '"bare"' })
-  })
-
-  it('goes on where it is cut, and is none when its text is', () => {
-    const more = '<IsTruncated>true</IsTruncated><NextContinuationToken>a&amp;b</NextContinuationToken>'
-    expect(parseListing(listing(more))).toEqual({ heads: [], nextToken: 'a&b' })
-    expect(parseListing(listing(entry('k', 'e')).slice(0, -30))).toBeUndefined()
-    expect(parseListing('<html></html>')).toBeUndefined()
   })
 })
