@@ -8,7 +8,7 @@ import { type Cutting, nominalRange, rangeCount } from './cut.ts'
 import { delimiterOf, partitionOptions } from './options.ts'
 import { lookAheadBytes } from './owned.ts'
 import type { Partition, PartitionOptions, Plan, PlanOptions, PriceTable, Uncut } from './plan.ts'
-import { DEFAULT_PRICES, isPriced, requestCost } from './prices.ts'
+import { DEFAULT_PRICES, pricesOf, requestCost, type StorePrices } from './prices.ts'
 import { expectedGets } from './ranged.ts'
 import type { Selected } from './selected.ts'
 
@@ -21,6 +21,16 @@ const UNCUT_WARNINGS: readonly { readonly why: Uncut; readonly text: string }[] 
 ]
 const MANY_PARTITIONS = 100_000
 
+export interface PlanningPrices {
+  /** Default: DEFAULT_PRICES. */
+  readonly prices?: PriceTable | undefined
+  /** Of some stores, instead of those of the table. */
+  readonly storePrices?: StorePrices | undefined
+}
+
+/** What is asked of one store. */
+type Counts = { get: number; list: number; bytesReceived: number }
+
 /**
  * Cuts the selected objects; partitions in the order of the objects, then of their offsets.
  * @throws ValidationError for a wrong option, a compressed object without `compression: null`, an unpinned object that
@@ -30,7 +40,7 @@ const MANY_PARTITIONS = 100_000
 export function planPartitions(
   selected: Selected,
   options: PartitionOptions = {},
-  { prices = DEFAULT_PRICES, where }: { readonly prices?: PriceTable; readonly where?: string } = {},
+  { prices = DEFAULT_PRICES, storePrices = {}, where }: PlanningPrices & { readonly where?: string } = {},
 ): Plan {
   const read = partitionOptions(options, where)
   const cutting: Cutting = { chunkSize: read.objChunkSize, chunkNumber: read.objChunkNumber }
@@ -53,7 +63,7 @@ export function planPartitions(
       partitions.push({ object, range: nominalRange(object.size, cutting, index), index, count })
     }
   }
-  const { requests, amount } = expectedRequests(selected, partitions, read, prices)
+  const { requests, counts } = expectedRequests(selected, partitions, read)
   return {
     version: 1,
     selection: selected.selection,
@@ -63,7 +73,7 @@ export function planPartitions(
     ...(unpinned.length === 0 ? {} : { unpinned }),
     skipped: selected.skipped,
     requests,
-    cost: { currency: prices.currency, amount, assumptions: assumptionsOf(prices) },
+    cost: costOf(counts, prices, storePrices),
     warnings: warningsOf(selected, partitions, read, encodings),
   }
 }
@@ -107,16 +117,18 @@ function expectedRequests(
   selected: Selected,
   partitions: readonly Partition[],
   read: PlanOptions,
-  prices: PriceTable,
-): { requests: Plan['requests']; amount: number } {
+): { requests: Plan['requests']; counts: ReadonlyMap<string, Counts> } {
   const delimiter = delimiterOf(read)
   // a boundary of a delimiter that can overlap itself takes a step back and a step on
   const probes = delimiter !== null && canOverlap(delimiter) ? 2 : 0
   const total = { get: 0, list: 0, put: 0 }
-  const priced = { get: 0, list: 0 }
-  const count = (backend: string, what: 'get' | 'list', requests: number) => {
+  const counts = new Map<string, Counts>()
+  const count = (backend: string, what: 'get' | 'list', requests: number, bytes = 0) => {
     total[what] += requests
-    if (isPriced(backend)) priced[what] += requests
+    const own = counts.get(backend) ?? { get: 0, list: 0, bytesReceived: 0 }
+    counts.set(backend, own)
+    own[what] += requests
+    own.bytesReceived += bytes
   }
   for (const { backend, list, head, get = 0 } of selected.requests) {
     count(backend, 'list', list)
@@ -124,18 +136,30 @@ function expectedRequests(
   }
   for (const { object, range, index, uncut } of partitions) {
     if (uncut !== undefined) {
-      count(object.backend, 'get', 1)
+      count(object.backend, 'get', 1, object.size)
       continue
     }
     const past = delimiter === null || range.end === object.size ? 0 : lookAheadBytes(range)
-    const gets = expectedGets(Math.min(object.size, range.end + past) - range.start)
-    count(object.backend, 'get', gets + (index > 0 ? probes : 0))
+    const bytes = Math.min(object.size, range.end + past) - range.start
+    count(object.backend, 'get', expectedGets(bytes) + (index > 0 ? probes : 0), bytes)
   }
-  return { requests: total, amount: requestCost(priced, prices) }
+  return { requests: total, counts }
 }
 
-function assumptionsOf(prices: PriceTable): string {
-  return `${prices.assumptions}. Counted: the LIST and HEAD requests that made the plan (a HEAD as a GET), one GET per 8 MiB, and what finding the edges of an overlapping delimiter takes. Not counted: records that end far behind their partition, csv headers, repeated attempts, results and the journal, stores without a price per request`
+function costOf(counts: ReadonlyMap<string, Counts>, table: PriceTable, given: StorePrices): Plan['cost'] {
+  let amount = 0
+  for (const [backend, sent] of counts) {
+    const prices = pricesOf(backend, given, table)
+    if (prices !== undefined) amount += requestCost(sent, prices)
+  }
+  const own = [...counts.keys()].filter((backend) => given[backend] !== undefined)
+  return { currency: table.currency, amount, assumptions: assumptionsOf(table, own) }
+}
+
+/** @param own stores whose prices were given */
+function assumptionsOf(prices: PriceTable, own: readonly string[]): string {
+  const given = own.length === 0 ? '' : `; for ${own.join(', ')} the prices of the configuration`
+  return `${prices.assumptions}${given}. Counted: the LIST and HEAD requests that made the plan (a HEAD as a GET), one GET per 8 MiB, and what finding the edges of an overlapping delimiter takes. Not counted: records that end far behind their partition, csv headers, repeated attempts, results and the journal, stores without a price per request`
 }
 
 function warningsOf(

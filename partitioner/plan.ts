@@ -47,6 +47,8 @@ export interface PriceTable {
   readonly get: number
   readonly list: number
   readonly put: number
+  /** Per GiB of objects that is read; default 0. */
+  readonly gib?: number
   /** Where the prices come from, and what they leave out. */
   readonly assumptions: string
 }

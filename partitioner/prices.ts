@@ -11,18 +11,31 @@ export const DEFAULT_PRICES: PriceTable = {
   assumptions: 'requests only, at list prices of S3 Standard in us-east-1 (2025); no transfer, storage or compute',
 }
 
-const UNPRICED_BACKENDS: ReadonlySet<string> = new Set(['file', 'localhost', 'memory', 'minio', 'http'])
+/** Prices that were given for some stores, by the names of their backends; in the currency of the table they amend. */
+export type StorePrices = Readonly<Record<string, Partial<Pick<PriceTable, 'get' | 'list' | 'put' | 'gib'>>>>
 
-/** Whether requests to the store are billed one by one. */
-export function isPriced(backend: string): boolean {
-  return !UNPRICED_BACKENDS.has(backend)
+const UNPRICED_BACKENDS: ReadonlySet<string> = new Set(['file', 'localhost', 'memory', 'minio', 'http'])
+const FREE = { get: 0, list: 0, put: 0 }
+const GIB = 2 ** 30
+
+/** The prices of a store; undefined where it bills nothing by the request and none are given. What is not given is as in `table`. */
+export function pricesOf(
+  backend: string,
+  given: StorePrices = {},
+  table: PriceTable = DEFAULT_PRICES,
+): PriceTable | undefined {
+  const own = given[backend]
+  const isPriced = !UNPRICED_BACKENDS.has(backend)
+  if (own === undefined) return isPriced ? table : undefined
+  return { ...table, ...(isPriced ? {} : FREE), ...own }
 }
 
 /** What the requests cost, in the currency of the table; a HEAD is priced as a GET, a DELETE costs nothing. */
 export function requestCost(
-  requests: Partial<Pick<RequestCounts, 'get' | 'head' | 'list' | 'put'>>,
+  requests: Partial<Pick<RequestCounts, 'get' | 'head' | 'list' | 'put' | 'bytesReceived'>>,
   prices: PriceTable = DEFAULT_PRICES,
 ): number {
-  const { get = 0, head = 0, list = 0, put = 0 } = requests
-  return ((get + head) * prices.get + list * prices.list + put * prices.put) / 1_000
+  const { get = 0, head = 0, list = 0, put = 0, bytesReceived = 0 } = requests
+  const sent = ((get + head) * prices.get + list * prices.list + put * prices.put) / 1_000
+  return sent + (bytesReceived / GIB) * (prices.gib ?? 0)
 }

@@ -28,6 +28,8 @@ export interface LocalhostSection {
   readonly runtimeMemoryMiB?: number
   /** Folder of the store; default `./.quern/storage`. */
   readonly storageRoot?: string
+  /** A put to the localhost store has reached the disk when it is answered. */
+  readonly fsync?: boolean
   readonly storageBucket?: string
 }
 
@@ -36,6 +38,14 @@ export interface RetrySection {
   readonly attempts?: number
   readonly leastMs?: number
   readonly mostMs?: number
+}
+
+/** What a store costs, in USD: per 1,000 requests, and per GiB that is read (partitioner/prices.ts). */
+export interface PriceSection {
+  readonly get?: number
+  readonly list?: number
+  readonly put?: number
+  readonly gib?: number
 }
 
 /** Of every store in S3's dialect. */
@@ -48,6 +58,7 @@ export interface MinioSection {
   readonly forcePathStyle?: boolean
   readonly storageBucket?: string
   readonly retry?: RetrySection
+  readonly prices?: PriceSection
 }
 
 export interface S3Section extends MinioSection {
@@ -70,8 +81,9 @@ export interface Sections {
     readonly storageBucket?: string
     readonly endpoint?: string
     readonly retry?: RetrySection
+    readonly prices?: PriceSection
   }
-  readonly http: { readonly retry?: RetrySection }
+  readonly http: { readonly retry?: RetrySection; readonly prices?: PriceSection }
 }
 
 export interface Config {
@@ -110,6 +122,12 @@ export interface Overrides {
   readonly showProgressbar?: boolean | undefined
   /** Options of the chosen compute backend, checked and under their outgoing names. */
   readonly section?: Readonly<Record<string, unknown>> | undefined
+}
+
+/** The prices that sections give, by the names of their backends. */
+export function givenPrices({ aws_s3, minio, gcp_storage, http }: Sections): Readonly<Record<string, PriceSection>> {
+  const sections = Object.entries({ aws_s3, minio, gcp_storage, http })
+  return Object.fromEntries(sections.flatMap(([name, { prices }]) => (prices === undefined ? [] : [[name, prices]])))
 }
 
 /**

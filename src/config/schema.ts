@@ -74,29 +74,42 @@ const RETRY: Fields = {
   atMost: renamed(duration(), 'mostMs'),
 }
 
+const price = field('a number from 0 on', (v): v is number => typeof v === 'number' && v >= 0 && Number.isFinite(v))
+const PRICES: Fields = { get: price, list: price, put: price, gib: price }
+
 /** How long a store behind a network is tried; what is absent is src/core/backoff.ts' default. */
-const retry: Field<Readonly<Record<string, number>>> = {
-  expected: `an object with some of ${Object.keys(RETRY).join(', ')}: ${Object.entries(RETRY)
-    .map(([name, { expected }]) => `${name} ${expected}`)
-    .join('; ')}`,
-  parse(value) {
-    if (!isRecord(value)) return MISFIT
-    const fail = () => new ConfigError('')
-    try {
-      const given = parseFields(RETRY, value, {
-        where: 'retry',
-        noun: 'key',
-        fail,
-        snakeCase: true,
-        nullIsAbsent: true,
-      })
-      const { leastMs = 0, mostMs = Number.POSITIVE_INFINITY } = given as { leastMs?: number; mostMs?: number }
-      return leastMs <= mostMs ? (given as Record<string, number>) : MISFIT
-    } catch (error) {
-      if (error instanceof ConfigError) return MISFIT
-      throw error
-    }
-  },
+const retry = group(
+  'retry',
+  RETRY,
+  ({ leastMs = 0, mostMs = Number.POSITIVE_INFINITY }: { leastMs?: number; mostMs?: number }) => leastMs <= mostMs,
+)
+
+/** What a store costs, in USD; what is absent is as in partitioner/prices.ts. */
+const prices = group('prices', PRICES)
+
+/** Numbers that belong together. */
+function group(
+  name: string,
+  fields: Fields,
+  isRight: (given: Readonly<Record<string, number>>) => boolean = () => true,
+): Field<Readonly<Record<string, number>>> {
+  return {
+    expected: `an object with some of ${Object.keys(fields).join(', ')}: ${Object.entries(fields)
+      .map(([key, { expected }]) => `${key} ${expected}`)
+      .join('; ')}`,
+    parse(value) {
+      if (!isRecord(value)) return MISFIT
+      const fail = () => new ConfigError('')
+      try {
+        const checking = { where: name, noun: 'key', fail, snakeCase: true, nullIsAbsent: true }
+        const given = parseFields(fields, value, checking) as Record<string, number>
+        return isRight(given) ? given : MISFIT
+      } catch (error) {
+        if (error instanceof ConfigError) return MISFIT
+        throw error
+      }
+    },
+  }
 }
 
 /** What every store in S3's dialect takes. */
@@ -109,6 +122,7 @@ const s3Dialect: Fields = {
   forcePathStyle: flag,
   storageBucket: text,
   retry,
+  prices,
 }
 
 const s3: Fields = {
@@ -131,12 +145,12 @@ export const BACKEND_OPTIONS: Fields = {
 
 /** The sections of backends, by Lithops' names. */
 export const SECTIONS: Readonly<Record<string, Fields>> = {
-  localhost: BACKEND_OPTIONS,
+  localhost: { ...BACKEND_OPTIONS, fsync: flag },
   memory: { storageBucket: text },
   aws_s3: s3,
   minio: s3Dialect,
-  gcp_storage: { region: text, credentialsPath: text, projectName: text, storageBucket: text, endpoint, retry },
-  http: { retry },
+  gcp_storage: { region: text, credentialsPath: text, projectName: text, storageBucket: text, endpoint, retry, prices },
+  http: { retry, prices },
 }
 
 /** Settings that every backend of one cloud shares, and the section they go into. */

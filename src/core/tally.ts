@@ -29,6 +29,21 @@ export function addCounts(total: RequestCounts, more: Readonly<RequestCounts>): 
   for (const name of Object.keys(total) as (keyof RequestCounts)[]) total[name] += more[name]
 }
 
+/** Of each store in either, by the backend's name. */
+export function sumOfCounts(
+  a: Readonly<Record<string, Readonly<RequestCounts>>>,
+  b: Readonly<Record<string, Readonly<RequestCounts>>>,
+): Record<string, RequestCounts> {
+  const sum: Record<string, RequestCounts> = {}
+  for (const counts of [a, b]) {
+    for (const [backend, more] of Object.entries(counts)) {
+      sum[backend] ??= emptyCounts()
+      addCounts(sum[backend], more)
+    }
+  }
+  return sum
+}
+
 /** The counts of each store, by the backend's name. */
 export class RequestTally {
   readonly #counts = new Map<string, RequestCounts>()

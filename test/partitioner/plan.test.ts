@@ -60,6 +60,33 @@ describe('planPartitions', () => {
     expect(planPartitions(local).cost.amount).toBe(0)
   })
 
+  it('takes prices of single stores, also of bytes, and of those that bill nothing else', () => {
+    const in8Mib = (backend: string, size: number) => cloudObject({ backend, bucket: 'b', key: 'x', size, etag: 'e' })
+    const both = selected([in8Mib('aws_s3', MIB), in8Mib('minio', 512 * MIB), in8Mib('gcp_storage', MIB)], {
+      requests: [
+        { backend: 'aws_s3', list: 1, head: 0 },
+        { backend: 'minio', list: 2, head: 3 },
+      ],
+    })
+    const { cost: usual, requests } = planPartitions(both)
+    expect(usual.amount).toBeCloseTo((2 * DEFAULT_PRICES.get + DEFAULT_PRICES.list) / 1_000, 12)
+    const { cost } = planPartitions(both, {}, { storePrices: { aws_s3: { list: 7 }, minio: { get: 2, gib: 10 } } })
+    // of aws_s3 the rest is as ever, of minio nothing else has a price
+    const minio = (2 * (requests.get - 2)) / 1_000 + 5
+    expect(cost.amount).toBeCloseTo((2 * DEFAULT_PRICES.get + 7) / 1_000 + minio, 12)
+    expect(cost.assumptions).toContain('; for aws_s3, minio the prices of the configuration.')
+    expect(usual.assumptions).not.toContain('configuration')
+    const uncut = { url: 'minio://b/x', why: 'no ranges' } as const
+    const whole = planPartitions(
+      selected([in8Mib('minio', 512 * MIB)], { requests: [], uncut: [uncut] }),
+      {},
+      {
+        storePrices: { minio: { gib: 10 } },
+      },
+    )
+    expect(whole.cost.amount).toBe(5)
+  })
+
   it('is stable, and comes back from JSON as it went', () => {
     const plan = planPartitions(some, { objChunkNumber: 3, objNewline: new Uint8Array([0xff, 0x00]) })
     expect(planPartitions(some, { objChunkNumber: 3, objNewline: new Uint8Array([0xff, 0x00]) })).toEqual(plan)

@@ -76,6 +76,8 @@ describe('what requests cost', () => {
     const prices = { currency: 'EUR', get: 1, list: 10, put: 100, assumptions: 'ours' }
     const counts = { ...emptyCounts(), get: 1_000, head: 1_000, list: 1_000, put: 1_000, delete: 5 }
     expect(requestCost(counts, prices)).toBe(112)
+    const gib = { ...counts, bytesReceived: 2 ** 29, bytesSent: 2 ** 40 }
+    expect([requestCost(gib, prices), requestCost(gib, { ...prices, gib: 6 })]).toEqual([112, 115])
   })
 
   it('sums of counts leave the parts alone', () => {
