@@ -65,13 +65,14 @@ function ownCpuUs() {
   return user + system
 }
 
-/** Processor time of this process and, where the system tells, of its workers. */
+/** Processor time of this process and, where the system tells, of its workers, those that have ended included. */
 function familyCpuUs() {
   let total = ownCpuUs()
   if (process.platform !== 'linux') return total
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     const [, parent, ...rest] = statOf(pid)
     if (Number(parent) === process.pid) total += (Number(rest[9]) + Number(rest[10])) * TICK_US
+    else if (Number(pid) === process.pid) total += (Number(rest[11]) + Number(rest[12])) * TICK_US
   }
   return total
 }

@@ -3,9 +3,10 @@
  * hundred small modules otherwise, which takes longer than starting Node. Types and the modules that are loaded by
  * their URL (built-in reducers) stay as tsc emitted them.
  */
-import { readFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { build } from 'esbuild'
+import { withOuterNames } from './outer-names.mjs'
 
 const DIST = path.resolve('dist')
 const ENTRIES = [
@@ -34,12 +35,13 @@ const urlsOfModules = {
   },
 }
 
-await build({
+const { outputFiles } = await build({
   entryPoints: ENTRIES.map((entry) => path.join(DIST, entry)),
   outdir: DIST,
   outbase: DIST,
   chunkNames: 'chunks/[name]-[hash]',
   allowOverwrite: true,
+  write: false,
   bundle: true,
   splitting: true,
   format: 'esm',
@@ -52,3 +54,8 @@ await build({
   plugins: [urlsOfModules],
   logLevel: 'warning',
 })
+
+for (const { path: file, text } of outputFiles) {
+  await mkdir(path.dirname(file), { recursive: true })
+  await writeFile(file, file.endsWith('.js') ? withOuterNames(text) : text)
+}

@@ -103,10 +103,10 @@ export class Dispatch {
     if (calls.isEnded(call)) return undefined
     // a call whose tries are used up gets no more of them
     if (calls.holders(call).length > 1 || calls.troubles.failures(call) >= (retries?.attempts ?? 1)) return undefined
-    const limitMs = stragglerMs(speculate, calls.count - calls.restored, calls.took)
+    const tookMs = nowMs - sinceMs
+    const limitMs = stragglerMs(speculate, calls.count - calls.restored, calls.took, tookMs)
     if (limitMs === undefined) return undefined
-    const overMs = nowMs - sinceMs - limitMs
-    if (overMs > 0) return overMs
+    if (tookMs > limitMs) return tookMs - limitMs
     this.#board.deadlines.wakeAt(sinceMs + limitMs + 1)
     return undefined
   }

@@ -28,17 +28,18 @@ const JOBS_KEPT = 10_000
 
 export class Reports {
   readonly #runs = new Set<JobRun>()
-  #times: CallTimes[] = []
+  /** By job; of running ones none. */
+  #times: PackedTimes[] = []
+  #calls = 0
   #rows: SummaryRow[] = []
 
   add(run: JobRun): void {
     this.#runs.add(run)
     run.ended.then(() => {
       this.#runs.delete(run)
-      for (const times of timesOfRun(run)) this.#times.push(times)
+      this.#keep(packedTimes(run))
       this.#rows.push(rowOf(run))
       // now and then only: cutting for each call would cost as much as the call
-      if (this.#times.length > 2 * CALLS_KEPT) this.#times = last(this.#times, CALLS_KEPT)
       if (this.#rows.length > 2 * JOBS_KEPT) this.#rows = last(this.#rows, JOBS_KEPT)
     })
   }
@@ -68,18 +69,57 @@ export class Reports {
   }
 
   #allTimes(): CallTimes[] {
-    return last([...this.#times, ...[...this.#runs].flatMap(timesOfRun)], CALLS_KEPT)
+    return last([...this.#times, ...[...this.#runs].map(packedTimes)].flatMap(unpacked), CALLS_KEPT)
+  }
+
+  #keep(times: PackedTimes): void {
+    this.#times.push(times)
+    this.#calls += callsOf(times)
+    if (this.#calls <= 2 * CALLS_KEPT) return
+    let from = 0
+    for (; this.#calls - callsOf(this.#times[from]) >= CALLS_KEPT; from++) this.#calls -= callsOf(this.#times[from])
+    this.#times = this.#times.slice(from)
   }
 }
 
-function timesOfRun({ calls, submittedAt }: JobRun): CallTimes[] {
+/** Of the calls of a job, each TIMES numbers, NaN where it is not known: an object for each would cost as much as a call. */
+interface PackedTimes {
+  readonly submittedAt: number
+  readonly numbers: Float64Array
+}
+
+const TIMES = 4
+
+function packedTimes({ calls, submittedAt }: JobRun): PackedTimes {
   const { count } = calls.table
   const from = Math.max(0, count - CALLS_KEPT)
-  return Array.from({ length: count - from }, (_, i) => {
-    const { sentAt, startedAt, endedAt, readAt, workerStartedAt, workerEndedAt } = calls.table.moments(from + i)
-    const [begun, over] = [workerStartedAt ?? startedAt, workerEndedAt ?? endedAt]
-    return { submittedAt, sentAt, startedAt: begun, endedAt: over, readAt }
+  const numbers = new Float64Array(TIMES * (count - from))
+  for (let at = 0; at < numbers.length; at += TIMES) {
+    const times = calls.table.moments(from + at / TIMES)
+    numbers[at] = times.sentAt ?? Number.NaN
+    numbers[at + 1] = times.workerStartedAt ?? times.startedAt ?? Number.NaN
+    numbers[at + 2] = times.workerEndedAt ?? times.endedAt ?? Number.NaN
+    numbers[at + 3] = times.readAt ?? Number.NaN
+  }
+  return { submittedAt, numbers }
+}
+
+function unpacked({ submittedAt, numbers }: PackedTimes): CallTimes[] {
+  const known = (at: number) => (Number.isNaN(numbers[at]) ? undefined : numbers[at])
+  return Array.from({ length: numbers.length / TIMES }, (_, i) => {
+    const at = i * TIMES
+    return {
+      submittedAt,
+      sentAt: known(at),
+      startedAt: known(at + 1),
+      endedAt: known(at + 2),
+      readAt: known(at + 3),
+    }
   })
+}
+
+function callsOf(times: PackedTimes | undefined): number {
+  return (times?.numbers.length ?? 0) / TIMES
 }
 
 function timesOf(submittedAt: number, { sentAt, startedAt, endedAt, readAt, worker }: CallFacts): CallTimes {

@@ -19,9 +19,19 @@ export const DEFAULT_SPECULATION: SpeculationPolicy = { minCalls: 10, minDoneFra
 /** Sooner a backup costs more than it can save. */
 const LEAST_MS = 100
 
-/** Calls longer than this, ms, are stragglers; undefined while it cannot be told. `calls`: those that run in this job. */
-export function stragglerMs(policy: SpeculationPolicy, calls: number, took: MedianOf): number | undefined {
+/**
+ * Calls longer than this, ms, are stragglers; undefined while it cannot be told. `calls`: those that run in this job. For
+ * one that has taken `tookMs` until now and cannot be one yet it is the soonest time of any: what the others took need not
+ * be looked at.
+ */
+export function stragglerMs(
+  policy: SpeculationPolicy,
+  calls: number,
+  took: MedianOf,
+  tookMs = Number.POSITIVE_INFINITY,
+): number | undefined {
   if (calls < policy.minCalls || took.count < Math.max(1, policy.minDoneFraction * calls)) return undefined
+  if (tookMs <= LEAST_MS) return LEAST_MS
   return Math.max(LEAST_MS, policy.factor * took.median)
 }
 

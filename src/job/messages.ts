@@ -4,15 +4,15 @@
  *   driver → worker   shared part of a job (once per worker) · payload of an invocation · feeds to a running one
  *   worker → driver   reports: started, progress, log, succeeded, failed; several may share one message
  *
- * Every part is a frame (frame.ts).
+ * Every part is a frame (frame.ts); what every call costs, its item and its plain reports (report-bytes.ts), has heads of its
+ * own.
  */
 import type { Partition, PlanOptions } from '../../partitioner/plan.ts'
-import { asBuffer, type ByteRange } from '../core/bytes.ts'
+import { type ByteRange, viewOf } from '../core/bytes.ts'
 import type { ShippedBlob, ShippedFunction } from '../functions/shipped.ts'
 import type { WorkerStats } from '../monitor/monitor.ts'
 import { frame, unframe } from './frame.ts'
 import type { CallOutput, OutputHead } from './output.ts'
-import { decodeStats, encodeStats, STATS_BYTES } from './stats-bytes.ts'
 
 /** Version of this protocol; a worker refuses another. */
 export const PROTOCOL = 1
@@ -118,7 +118,54 @@ export function decodeJob(bytes: Uint8Array): { head: JobHead; extraArgs: Uint8A
   return { head, extraArgs: bytes.subarray(rest) }
 }
 
+/**
+ * The calls of an invocation. Where all of them take items, as most do, the head is no JSON but: u32 ITEMS | u32 calls, and
+ * for each u32 call | u32 attempt | u32 length.
+ */
 export function encodeCalls(calls: readonly CallSpec[]): Uint8Array {
+  let bytes = 0
+  for (const { input, commit, output } of calls) {
+    if (input.type !== 'item' || commit !== undefined || output !== undefined) return encodeAnyCalls(calls)
+    bytes += input.value.byteLength
+  }
+  const payload = Buffer.allocUnsafe(8 + ITEM_HEAD_BYTES * calls.length + bytes)
+  const view = viewOf(payload)
+  view.setUint32(0, ITEMS, true)
+  view.setUint32(4, calls.length, true)
+  let at = 8
+  let from = at + ITEM_HEAD_BYTES * calls.length
+  for (const { call, attempt, input } of calls) {
+    const body = (input as { readonly value: Uint8Array }).value
+    view.setUint32(at, call, true)
+    view.setUint32(at + 4, attempt, true)
+    view.setUint32(at + 8, body.byteLength, true)
+    payload.set(body, from)
+    at += ITEM_HEAD_BYTES
+    from += body.byteLength
+  }
+  return payload
+}
+
+export function decodeCalls(bytes: Uint8Array): CallSpec[] {
+  const view = viewOf(bytes)
+  if (view.getUint32(0, true) !== ITEMS) return decodeAnyCalls(bytes)
+  const count = view.getUint32(4, true)
+  const calls: CallSpec[] = []
+  let from = 8 + ITEM_HEAD_BYTES * count
+  for (let at = 8; calls.length < count; at += ITEM_HEAD_BYTES) {
+    const end = from + view.getUint32(at + 8, true)
+    const [call, attempt] = [view.getUint32(at, true), view.getUint32(at + 4, true)]
+    calls.push({ call, attempt, input: { type: 'item', value: bytes.subarray(from, end) } })
+    from = end
+  }
+  return calls
+}
+
+/** No JSON head is so short. */
+const ITEMS = 0
+const ITEM_HEAD_BYTES = 12
+
+function encodeAnyCalls(calls: readonly CallSpec[]): Uint8Array {
   const bodies: Uint8Array[] = []
   const head = calls.map(({ input, ...call }) => {
     if (input.type !== 'item') return { ...call, input }
@@ -128,7 +175,7 @@ export function encodeCalls(calls: readonly CallSpec[]): Uint8Array {
   return frame(head, bodies)
 }
 
-export function decodeCalls(bytes: Uint8Array): CallSpec[] {
+function decodeAnyCalls(bytes: Uint8Array): CallSpec[] {
   type Head = Omit<CallSpec, 'input'> & { readonly bytes?: number; readonly input?: CallInput }
   const { head, rest } = unframe<Head[]>(bytes, 0)
   let at = rest
@@ -148,87 +195,4 @@ export function encodeFeed(feed: Feed): Uint8Array {
 export function decodeFeed(bytes: Uint8Array): Feed {
   const { head, rest } = unframe<Feed>(bytes, 0)
   return head.type === 'result' ? { ...head, value: bytes.subarray(rest) } : head
-}
-
-/**
- * One report as bytes; concatenations of them are what `decodeReports` reads. What every call sends, its start and a plain
- * success, has a head of its own instead of JSON: u32 STARTED | u32 call, and u32 SUCCEEDED | u32 call | u32 length.
- */
-export function encodeReport(report: Report): Uint8Array {
-  if (report.type === 'started') return words(STARTED, report.call, 0)
-  if (report.type !== 'succeeded' && report.type !== 'failed') return frame(report, [])
-  const body = report.type === 'succeeded' ? report.result : report.error
-  const stats = report.stats === undefined ? undefined : encodeStats(report.stats)
-  const read = report.type === 'succeeded' ? report.read : undefined
-  if (report.type === 'succeeded' && stats !== undefined && stats.rest === undefined && read === undefined) {
-    const bytes = words(SUCCEEDED, report.call, 4 + STATS_BYTES + body.byteLength)
-    bytes.writeUInt32LE(body.byteLength, 8)
-    bytes.set(stats.bytes, 12)
-    bytes.set(body, 12 + STATS_BYTES)
-    return bytes
-  }
-  const { type, call } = report
-  const head: EndHead = { type, call, bytes: body.byteLength, measured: stats !== undefined, stats: stats?.rest, read }
-  return frame(head, stats === undefined ? [body] : [stats.bytes, body])
-}
-
-/** No JSON head is so short. */
-const STARTED = 0
-const SUCCEEDED = 1
-
-function words(kind: number, call: number, more: number): Buffer {
-  const bytes = Buffer.allocUnsafe(8 + more)
-  bytes.writeUInt32LE(kind, 0)
-  bytes.writeUInt32LE(call, 4)
-  return bytes
-}
-
-/** Of an end: the numbers of its stats come first where it was `measured`, then its result or error. */
-interface EndHead {
-  readonly type: 'succeeded' | 'failed'
-  readonly call: number
-  readonly bytes: number
-  readonly measured: boolean
-  readonly stats?: Record<string, unknown> | undefined
-  readonly read?: unknown
-}
-
-/** @throws Error when one is cut short, RangeError and SyntaxError when it is none */
-export function decodeReports(bytes: Uint8Array): Report[] {
-  const buffer = asBuffer(bytes)
-  const reports: Report[] = []
-  for (let at = 0; at < bytes.byteLength; ) {
-    const { report, end } = reportAt(buffer, at)
-    if (!(end <= bytes.byteLength)) throw new Error(`a report of ${end} bytes was cut short at ${bytes.byteLength}`)
-    reports.push(report)
-    at = end
-  }
-  return reports
-}
-
-function reportAt(buffer: Buffer, at: number): { report: Report; end: number } {
-  const kind = buffer.readUInt32LE(at)
-  if (kind === STARTED) return { report: { type: 'started', call: buffer.readUInt32LE(at + 4) }, end: at + 8 }
-  if (kind === SUCCEEDED) {
-    const [call, from] = [buffer.readUInt32LE(at + 4), at + 12 + STATS_BYTES]
-    const end = from + buffer.readUInt32LE(at + 8)
-    const stats = decodeStats(buffer, at + 12, undefined)
-    return { report: { type: 'succeeded', call, result: buffer.subarray(from, end), stats }, end }
-  }
-  const { head, rest } = unframe<Exclude<Report, { type: 'succeeded' } | { type: 'failed' }> | EndHead>(buffer, at)
-  if (!isEnd(head)) return { report: head, end: rest }
-  const from = rest + (head.measured ? STATS_BYTES : 0)
-  const end = from + head.bytes
-  const stats = head.measured ? decodeStats(buffer, rest, head.stats) : undefined
-  return { report: endOf(head, stats, buffer.subarray(from, end)), end }
-}
-
-function isEnd(head: Report | EndHead): head is EndHead {
-  return head.type === 'succeeded' || head.type === 'failed'
-}
-
-function endOf({ type, call, read }: EndHead, stats: WorkerStats | undefined, body: Uint8Array): Report {
-  if (type === 'failed') return { type, call, error: body, stats }
-  const end = { type, call, result: body, stats: stats as WorkerStats }
-  return read === undefined ? end : { ...end, read }
 }

@@ -4,7 +4,8 @@
  * A message that cannot be read ends what the invocation still had as lost: its worker speaks another language.
  */
 import type { InvocationDeath } from '../compute/backend.ts'
-import { decodeReports, type Report } from '../job/messages.ts'
+import type { Report } from '../job/messages.ts'
+import { decodeReports } from '../job/report-bytes.ts'
 import type { AttemptEvent, Monitor } from './monitor.ts'
 
 const REPORT_TYPES: ReadonlySet<string> = new Set([
@@ -26,7 +27,9 @@ export class ChannelMonitor implements Monitor {
   }
 
   watch(invocation: number, job: string, calls: readonly number[]): void {
-    this.#watched.set(invocation, { job, open: new Map(calls.map((call) => [call, false])) })
+    const open = new Map<number, boolean>()
+    for (const call of calls) open.set(call, false)
+    this.#watched.set(invocation, { job, open })
   }
 
   message(invocation: number, bytes: Uint8Array): void {
@@ -53,7 +56,10 @@ export class ChannelMonitor implements Monitor {
       open.delete(report.call)
     }
     // of its own: it was made of the message just now
-    this.#listener?.(Object.assign(report, { job, invocation }))
+    const event = report as Report & { job: string; invocation: number }
+    event.job = job
+    event.invocation = invocation
+    this.#listener?.(event)
   }
 
   #lose(invocation: number, death: InvocationDeath | undefined): void {

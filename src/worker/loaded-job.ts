@@ -8,6 +8,8 @@ export interface LoadedJob {
   readonly head: JobHead
   /** The user's function or reducer. Rejects when it cannot be loaded: that fails the calls, not the worker. */
   readonly target: Promise<unknown>
+  /** What `target` gave, once it has. */
+  readonly loaded: unknown
   /** Fresh for every call: what one call does to its arguments, the next does not see. */
   extraArgs(): readonly unknown[] | Promise<readonly unknown[]>
 }
@@ -18,8 +20,6 @@ const NO_ARGUMENTS: readonly unknown[] = []
 export function loadJob(shared: Uint8Array): LoadedJob {
   const { head, extraArgs } = decodeJob(shared)
   const target = loadTarget(head.fn)
-  // told by the calls that await it
-  target.catch(() => undefined)
   let none = false
   // decoded when a call asks: the function may bring the classes of what is in them
   const decode = () => {
@@ -28,7 +28,13 @@ export function loadJob(shared: Uint8Array): LoadedJob {
     none = Array.isArray(args) && args.length === 0
     return args
   }
-  return { head, target, extraArgs: decode }
+  const job = { head, target, loaded: undefined as unknown, extraArgs: decode }
+  const keep = (loaded: unknown) => {
+    job.loaded = loaded
+  }
+  // a failure is told by the calls that await it
+  target.then(keep, () => undefined)
+  return job
 }
 
 async function loadTarget(fn: ShippedFunction | ShippedBlob): Promise<unknown> {

@@ -2,13 +2,14 @@
  * Sends the reports of one invocation. What is deferred leaves with the next report, so that a call costs one write; but
  * not where it is large: results must not pile up in the worker.
  */
-import { encodeReport, type Report } from '../job/messages.ts'
+import type { Report } from '../job/messages.ts'
+import { encodeReport, encodeReports } from '../job/report-bytes.ts'
 
 const DEFERRED_BYTES = 1_048_576
 
 export class Reporter {
   readonly #write: (bytes: Uint8Array) => void
-  #deferred: Uint8Array[] = []
+  #deferred: Report[] = []
   #deferredBytes = 0
 
   constructor(write: (bytes: Uint8Array) => void) {
@@ -32,14 +33,15 @@ export class Reporter {
     this.#deferred = []
     const large = this.#deferredBytes >= DEFERRED_BYTES
     this.#deferredBytes = 0
-    // large ones are not copied once more
-    if (large || reports.length === 1) for (const bytes of reports) this.#write(bytes)
-    else this.#write(Buffer.concat(reports))
+    if (!large) return this.#write(encodeReports(reports))
+    // not all in memory once more
+    for (const report of reports) this.#write(encodeReport(report))
   }
 
   #add(report: Report): void {
-    const bytes = encodeReport(report)
-    this.#deferred.push(bytes)
-    this.#deferredBytes += bytes.byteLength
+    this.#deferred.push(report)
+    if (report.type === 'succeeded') this.#deferredBytes += report.result.byteLength
+    else if (report.type === 'failed') this.#deferredBytes += report.error.byteLength
+    else if (report.type === 'log') this.#deferredBytes += report.text.length
   }
 }

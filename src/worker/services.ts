@@ -3,6 +3,7 @@ import { ReadAhead } from '../../partitioner/prefetch.ts'
 import type { BackendResolver } from '../storage/backend.ts'
 import { Storage } from '../storage/storage.ts'
 import { withTally } from '../storage/with-tally.ts'
+import { MemoryMeter } from './measure.ts'
 import type { WorkerServices } from './run-call.ts'
 
 /** Requests ahead of what is read, over all readers: with 8 MiB each, what a machine of one worker a core can hold. */
@@ -13,6 +14,7 @@ export function workerServices(resolve: BackendResolver, workersOfProcess = 1): 
   let began = false
   return {
     resolveBackend: resolve,
+    memory: new MemoryMeter(),
     isFirstCall() {
       const first = !began
       began = true

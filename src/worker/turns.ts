@@ -4,8 +4,8 @@ const TURN_EVERY_MS = 5
 export class Turns {
   #last = performance.now()
 
-  get due(): boolean {
-    return performance.now() - this.#last >= TURN_EVERY_MS
+  due(nowMs: number): boolean {
+    return nowMs - this.#last >= TURN_EVERY_MS
   }
 
   async turn(): Promise<void> {

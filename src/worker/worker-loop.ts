@@ -65,8 +65,8 @@ export function serveWorker(compose: (startup: WorkerStartup, rates: RateClient)
       // a call's time-out counts from its start: the driver must hear of it while the call keeps this worker busy
       parent.flush()
     }
-    run = new InvocationRun(job, services, write, () => {
-      spent = own.isSpent(performance.now())
+    run = new InvocationRun(job, services, write, (nowMs) => {
+      spent = own.isSpent(nowMs)
       return spent
     })
     own.watch()

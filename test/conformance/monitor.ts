@@ -1,7 +1,8 @@
 /** What every Monitor must do (src/monitor/monitor.ts), as tests. */
 import fc from 'fast-check'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { encodeReport, type Report } from '../../src/job/messages.ts'
+import type { Report } from '../../src/job/messages.ts'
+import { encodeReport } from '../../src/job/report-bytes.ts'
 import type { AttemptEvent, Monitor, WorkerStats } from '../../src/monitor/monitor.ts'
 
 const STATS: WorkerStats = {

@@ -38,4 +38,12 @@ describe('a call is a straggler', () => {
   ])('%s', (_, limitMs, expected) => {
     expect(limitMs).toBe(expected)
   })
+
+  it('or is to be looked at again after 100 ms, before which none can be one and the median is not needed', () => {
+    const limits = (tookMs: number, took: MedianOf) => stragglerMs(DEFAULT_SPECULATION, 10, took, tookMs)
+    const unasked = Object.defineProperty(medianOf(times(5, 1_000)), 'median', { get: () => Number.NaN })
+    expect([limits(0, unasked), limits(100, unasked)]).toEqual([100, 100])
+    expect([limits(101, unasked), limits(101, medianOf(times(5, 1_000)))]).toEqual([Number.NaN, 3_000])
+    expect(limits(50, medianOf(times(4, 1_000)))).toBeUndefined()
+  })
 })

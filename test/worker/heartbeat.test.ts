@@ -1,7 +1,8 @@
 /** What a worker tells while a call runs, and when it stops taking calls. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { encodeValue } from '../../src/functions/codec.ts'
-import { decodeReports, encodeCalls, encodeJob, PROTOCOL, type Report } from '../../src/job/messages.ts'
+import { encodeCalls, encodeJob, PROTOCOL, type Report } from '../../src/job/messages.ts'
+import { decodeReports } from '../../src/job/report-bytes.ts'
 import { loadJob } from '../../src/worker/loaded-job.ts'
 import { Reporter } from '../../src/worker/reporter.ts'
 import type { WorkerServices } from '../../src/worker/run-call.ts'
@@ -86,12 +87,16 @@ describe('an invocation in a worker that is to be replaced', () => {
   })
 })
 
+const NOTHING = {
+  ...{ startedAt: 0, endedAt: 0, runMs: 0, cpuMs: 0, bytesRead: 0, recordsRead: 0, resultBytes: 0, rssBytes: 0 },
+}
+
 describe('the reporter', () => {
   const result = (call: number, length: number): Report => ({
     type: 'succeeded',
     call,
     result: Buffer.alloc(length),
-    stats: undefined as never,
+    stats: { ...NOTHING, workerPid: 7 },
   })
 
   it('holds back small ends until the next report, in one write', () => {
