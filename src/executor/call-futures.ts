@@ -2,28 +2,36 @@
  * The calls of one job as their reader sees them: futures, made when somebody asks for one; results, decoded when they
  * are first read and then given again; the order in which they stand, in which a divided call's parts follow it.
  */
+import type { StorePrices } from '../../partitioner/prices.ts'
 import { CancelledError } from '../core/errors.ts'
 import { decodeValue } from '../functions/codec.ts'
+import type { WorkerStats } from '../monitor/monitor.ts'
 import type { CallFacts } from './call-table.ts'
 import { CallTable } from './call-table.ts'
+import { costOf } from './job-totals.ts'
 import { type CallOwner, ResponseFuture } from './response-future.ts'
 import { ResultStore } from './result-store.ts'
 
 const RESULTS_IN_MEMORY_BYTES = 256 * 1024 * 1024
 
 /** What they ask of their job. */
-export interface CallsOwner extends Omit<CallOwner, 'facts' | 'log' | 'read'> {
+export interface CallsOwner extends Omit<CallOwner, 'facts' | 'log' | 'read' | 'costOf'> {
   /** Results are asked for again in the form they came in. */
   readonly keepsResults: boolean
+  readonly spec: { readonly prices?: StorePrices | undefined }
 }
 
 export class CallFutures implements CallOwner {
   readonly table = new CallTable()
   readonly results = new ResultStore(RESULTS_IN_MEMORY_BYTES)
   readonly #owner: CallsOwner
-  readonly #made: (ResponseFuture<unknown> | undefined)[] = []
-  /** Decoded results by call; those that can be read from the disk again are not held, but for the last. */
-  #values: unknown[] | undefined
+  /** Those whose call has ended are held as long as somebody else does: they can be made again. */
+  readonly #made: (ResponseFuture<unknown> | WeakRef<ResponseFuture<unknown>> | undefined)[] = []
+  /**
+   * Decoded results by call: large ones, which took over their bytes; of others objects, as long as somebody holds them.
+   * What can be decoded again is not held, but for the last from the disk.
+   */
+  readonly #values: unknown[] = []
   #lastSpilled: { readonly call: number; readonly value: unknown } | undefined
   /** By divided call: what was appended for its parts, in order. */
   readonly #parts = new Map<number, readonly number[]>()
@@ -53,18 +61,34 @@ export class CallFutures implements CallOwner {
     return this.#owner.functionBytes
   }
 
+  costOf(stats: WorkerStats): number {
+    return costOf(stats, this.#owner.spec.prices)
+  }
+
   /** Calls in the order in which their results stand. */
   order(): Iterable<number> {
     return this.#parts.size === 0 ? countTo(this.table.count) : this.#inOrder()
   }
 
+  /**
+   * A future of a call that has ended: the one that others hold, or one for who asks alone. To remember it, be it weakly,
+   * would cost more than the call, for each of very many.
+   */
+  ended<R>(call: number): ResponseFuture<R> {
+    const made = this.#madeOf(call)
+    if (made !== undefined) return made as ResponseFuture<R>
+    const future = new ResponseFuture<R>(this, call)
+    this.#tell(future, call)
+    return future
+  }
+
   /** The one future of a call. */
   future<R>(call: number): ResponseFuture<R> {
-    let future = this.#made[call]
+    let future = this.#madeOf(call)
     if (future === undefined) {
       future = new ResponseFuture<unknown>(this, call)
       this.#tell(future, call)
-      this.#made[call] = future
+      this.#made[call] = future.done() ? new WeakRef(future) : future
     }
     return future as ResponseFuture<R>
   }
@@ -80,15 +104,18 @@ export class CallFutures implements CallOwner {
   /** False when another attempt of it runs already. */
   started(call: number): boolean {
     const first = this.table.started(call, Date.now())
-    this.#made[call]?.markRunning()
+    this.#madeOf(call)?.markRunning()
     return first
   }
 
   /** Its result, where it has one, is in `results`. */
   end(call: number, outcome: 'succeeded' | 'failed' | 'cancelled', error?: Error): void {
     this.table.end(call, outcome, Date.now(), error)
-    const made = this.#made[call]
-    if (made !== undefined) this.#tell(made, call)
+    const made = this.#madeOf(call)
+    if (made !== undefined) {
+      this.#tell(made, call)
+      this.#made[call] = new WeakRef(made)
+    }
     if (this.#waiters.length > 0) this.wake()
   }
 
@@ -120,16 +147,15 @@ export class CallFutures implements CallOwner {
     return this.table.log(call)
   }
 
-  /** The result of a call that succeeded; the same at every reading, unless it lies on the disk and others were read since. */
+  /** The result of a call that succeeded; the same at every reading, as long as somebody holds it. */
   read(call: number): unknown {
-    this.#values ??= new Array(this.table.count)
-    const held = this.#lastSpilled?.call === call ? this.#lastSpilled.value : this.#values[call]
+    const held = this.#lastSpilled?.call === call ? this.#lastSpilled.value : this.#valueOf(call)
     if (held !== undefined) {
       this.#owner.onRead(false)
       return held
     }
     if (!this.results.has(call)) return undefined
-    const value = this.#decode(call, this.#values)
+    const value = this.#decode(call)
     this.#owner.onRead(this.table.read(call, Date.now()))
     return value
   }
@@ -142,16 +168,27 @@ export class CallFutures implements CallOwner {
     this.#owner.onRead(first)
   }
 
-  #decode(call: number, values: unknown[]): unknown {
-    const { keepsResults } = this.#owner
-    const again = this.results.isSpilled(call)
+  #madeOf(call: number): ResponseFuture<unknown> | undefined {
+    const made = this.#made[call]
+    return made instanceof WeakRef ? made.deref() : made
+  }
+
+  #valueOf(call: number): unknown {
+    const value = this.#values[call]
+    return value instanceof WeakRef ? value.deref() : value
+  }
+
+  #decode(call: number): unknown {
+    const { results } = this
+    const isSpilled = results.isSpilled(call)
     // a result that a reducer may be fed with again stays as it came
-    const value = decodeValue(this.results.get(call), { adopt: !keepsResults || again })
-    if (again) this.#lastSpilled = { call, value }
-    else {
-      values[call] = value
-      if (!keepsResults && value !== undefined) this.results.drop(call)
-    }
+    const takesOver = results.isApart(call) && !this.#owner.keepsResults
+    const value = decodeValue(results.get(call), { adopt: takesOver || isSpilled })
+    if (isSpilled) this.#lastSpilled = { call, value }
+    else if (takesOver && value !== undefined) {
+      this.#values[call] = value
+      results.handOver(call)
+    } else if (typeof value === 'object' && value !== null) this.#values[call] = new WeakRef(value)
     return value
   }
 

@@ -1,9 +1,10 @@
 /**
- * What is known of each call of a job, in columns: a call costs some 200 bytes outside the heap however it ends, so that
- * a job of a million calls needs no million objects. Objects are made of it when somebody asks.
+ * What is known of each call of a job, in columns, so that a job of a million calls needs no million objects: objects are
+ * made of it when somebody asks. In pages: of calls that ended long ago, all but some bytes lie in a file.
  */
 import type { WorkerStats } from '../monitor/monitor.ts'
-import { StatsColumns } from './stats-columns.ts'
+import { CallPage, type PageColumns } from './call-page.ts'
+import { SpillFile } from './spill-file.ts'
 
 /** Where a call stands, by PEP 3148's words. */
 export type CallStanding = 'pending' | 'running' | 'succeeded' | 'failed' | 'cancelled'
@@ -28,27 +29,29 @@ export interface CallMoments extends Pick<CallFacts, 'sentAt' | 'startedAt' | 'e
   readonly workerEndedAt: number | undefined
 }
 
-const TIMES = ['sentAt', 'startedAt', 'endedAt', 'readAt'] as const
+/** Calls of a page; of the first, where the job begins with fewer, so many. */
+export const PAGE_CALLS = 4_096
+/** Pages whose calls have all ended that stay in memory: 10 MiB of them. */
+const PAGES_KEPT = 16
 
 export class CallTable {
   #count = 0
-  #standing = new Uint8Array(0)
-  #attempts = new Uint16Array(0)
-  /** 0: unknown. Memory that nobody writes to is not taken from the system. */
-  readonly #times: Record<(typeof TIMES)[number], Float64Array> = {
-    sentAt: new Float64Array(0),
-    startedAt: new Float64Array(0),
-    endedAt: new Float64Array(0),
-    readAt: new Float64Array(0),
-  }
-  /** One more than the bytes; 0: unknown. */
-  #dataBytes = new Float64Array(0)
+  readonly #first: CallPage[] = []
+  /** What comes behind the first page; nothing is copied when more comes. */
+  readonly #pages: CallPage[] = []
+  /** Pages in memory that change no more, the one looked at last behind the others. */
+  #still: CallPage[] = []
+  readonly #file: SpillFile
   /** Calls in the order in which they ended. */
   #endings = new Uint32Array(0)
   #ended = 0
-  readonly #worker = new StatsColumns()
   readonly #errors = new Map<number, Error>()
   readonly #logs = new Map<number, string[]>()
+
+  /** `file`: for what is not held in memory. */
+  constructor(file = new SpillFile()) {
+    this.#file = file
+  }
 
   get count(): number {
     return this.#count
@@ -61,56 +64,69 @@ export class CallTable {
 
   append(added: number): void {
     this.#count += added
-    const held = this.#standing.length
-    if (this.#count <= held) return
-    // as many as a job has at first, twice as many when it is divided
-    const capacity = held === 0 ? this.#count : Math.max(this.#count, 2 * held)
-    this.#standing = grown(Uint8Array, this.#standing, capacity)
-    this.#attempts = grown(Uint16Array, this.#attempts, capacity)
-    this.#dataBytes = grown(Float64Array, this.#dataBytes, capacity)
-    this.#endings = grown(Uint32Array, this.#endings, capacity)
-    for (const name of TIMES) this.#times[name] = grown(Float64Array, this.#times[name], capacity)
-    this.#worker.resize(capacity)
+    if (this.#first.length === 0) this.#first.push(new CallPage(0, Math.min(added, PAGE_CALLS)))
+    const { length } = this.#first[0] as CallPage
+    for (;;) {
+      const held = length + this.#pages.length * PAGE_CALLS
+      if (held >= this.#count) break
+      this.#pages.push(new CallPage(held, PAGE_CALLS))
+    }
+    if (this.#count <= this.#endings.length) return
+    const endings = new Uint32Array(
+      this.#endings.length === 0 ? added : Math.max(this.#count, 2 * this.#endings.length),
+    )
+    endings.set(this.#endings)
+    this.#endings = endings
   }
 
   sent(call: number, at: number, dataBytes: number | undefined): void {
-    this.#times.sentAt[call] = at
-    if (dataBytes !== undefined) this.#dataBytes[call] = dataBytes + 1
+    const page = this.#page(call)
+    const columns = page.columns(this.#file)
+    columns.sentAt[call - page.from] = at
+    if (dataBytes !== undefined) columns.dataBytes[call - page.from] = dataBytes + 1
   }
 
   /** False when it runs already: another attempt of it has started. */
   started(call: number, at: number): boolean {
-    this.#times.startedAt[call] = at
-    if (this.#standing[call] === RUNNING) return false
-    this.#standing[call] = RUNNING
+    const page = this.#page(call)
+    page.columns(this.#file).startedAt[call - page.from] = at
+    if (page.standing[call - page.from] === RUNNING) return false
+    page.standing[call - page.from] = RUNNING
     return true
   }
 
+  /** What is known of the call changes no more, but for when it is read. */
   end(call: number, standing: 'succeeded' | 'failed' | 'cancelled', at: number, error?: Error): void {
-    this.#standing[call] = STANDINGS.indexOf(standing)
-    this.#times.endedAt[call] = at
+    const page = this.#page(call)
+    page.columns(this.#file).endedAt[call - page.from] = at
+    page.standing[call - page.from] = STANDINGS.indexOf(standing)
     this.#endings[this.#ended++] = call
     if (error !== undefined) this.#errors.set(call, error)
+    page.unended -= 1
+    if (page.unended === 0) this.#keep(page)
   }
 
   measured(call: number, attempts: number, worker: WorkerStats | undefined): void {
-    this.#attempts[call] = attempts
-    if (worker !== undefined) this.#worker.set(call, worker)
+    const page = this.#page(call)
+    const columns = page.columns(this.#file)
+    columns.attempts[call - page.from] = attempts
+    if (worker !== undefined) columns.worker.set(call - page.from, worker)
   }
 
   /** False when it was read before. */
   read(call: number, at: number): boolean {
-    if (this.#times.readAt[call] !== 0) return false
-    this.#times.readAt[call] = at
+    const page = this.#page(call)
+    if (page.readAt[call - page.from] !== 0) return false
+    page.readAt[call - page.from] = at
     return true
   }
 
   isDone(call: number): boolean {
-    return (this.#standing[call] ?? 0) > RUNNING
+    return this.#standing(call) > RUNNING
   }
 
   standing(call: number): CallStanding {
-    return STANDINGS[this.#standing[call] ?? 0] as CallStanding
+    return STANDINGS[this.#standing(call)] as CallStanding
   }
 
   /** The call that ended as the `place`th, from 0. */
@@ -142,33 +158,58 @@ export class CallTable {
 
   /** Its times alone, the worker's by the worker's clock. */
   moments(call: number): CallMoments {
-    const { sentAt, startedAt, endedAt, readAt } = this.#times
+    const page = this.#page(call)
+    const { worker } = this.#look(page)
+    const row = call - page.from
     return {
-      sentAt: sentAt[call] || undefined,
-      startedAt: startedAt[call] || undefined,
-      endedAt: endedAt[call] || undefined,
-      readAt: readAt[call] || undefined,
-      workerStartedAt: this.#worker.number(call, 'startedAt'),
-      workerEndedAt: this.#worker.number(call, 'endedAt'),
+      ...this.#times(page, row),
+      workerStartedAt: worker.number(row, 'startedAt'),
+      workerEndedAt: worker.number(row, 'endedAt'),
     }
   }
 
   facts(call: number): CallFacts {
-    const [sentAt, startedAt, endedAt, readAt] = TIMES.map((name) => this.#times[name][call] || undefined)
-    const dataBytes = this.#dataBytes[call] || undefined
+    const page = this.#page(call)
+    const { dataBytes, attempts, worker } = this.#look(page)
+    const row = call - page.from
+    const bytes = dataBytes[row] || undefined
     return {
-      attempts: this.#attempts[call] ?? 0,
-      dataBytes: dataBytes === undefined ? undefined : dataBytes - 1,
-      ...{ sentAt, startedAt, endedAt, readAt },
-      worker: this.#worker.get(call),
+      attempts: attempts[row] ?? 0,
+      dataBytes: bytes === undefined ? undefined : bytes - 1,
+      ...this.#times(page, row),
+      worker: worker.get(row),
     }
   }
-}
 
-type Column = Uint8Array | Uint16Array | Uint32Array | Float64Array
+  #times(page: CallPage, row: number): Pick<CallFacts, 'sentAt' | 'startedAt' | 'endedAt' | 'readAt'> {
+    const { sentAt, startedAt, endedAt } = this.#look(page)
+    return {
+      sentAt: sentAt[row] || undefined,
+      startedAt: startedAt[row] || undefined,
+      endedAt: endedAt[row] || undefined,
+      readAt: page.readAt[row] || undefined,
+    }
+  }
 
-function grown<A extends Column>(type: new (length: number) => A, column: A, length: number): A {
-  const larger = new type(length)
-  larger.set(column)
-  return larger
+  #standing(call: number): number {
+    const page = this.#page(call)
+    return page.standing[call - page.from] ?? 0
+  }
+
+  #page(call: number): CallPage {
+    const first = this.#first[0] as CallPage
+    if (call < first.length) return first
+    return this.#pages[Math.floor((call - first.length) / PAGE_CALLS)] ?? first
+  }
+
+  /** The columns of a page, which stays in memory for a while where it lay in the file. */
+  #look(page: CallPage): PageColumns {
+    if (!page.isHere) this.#keep(page)
+    return page.columns(this.#file)
+  }
+
+  #keep(page: CallPage): void {
+    this.#still.push(page)
+    if (this.#still.length > PAGES_KEPT) this.#still.shift()?.spill(this.#file)
+  }
 }

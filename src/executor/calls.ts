@@ -18,6 +18,8 @@ const ENDED = 5
 /** A worker that dies again and again before it starts a call takes the call down with it at the third time. */
 const MAX_UNSTARTED_LOSSES = 3
 
+const NOBODY: readonly number[] = []
+
 /** Map calls of all jobs that want a slot now or will want one. */
 export interface Demand {
   wanting: number
@@ -45,6 +47,8 @@ export class JobCalls {
   failed = 0
   /** Calls that ended without having run here. */
   restored = 0
+  /** More calls may come. */
+  open: boolean
   readonly #demand: Demand
   #state: Uint8Array
   #attempts: Uint16Array
@@ -63,6 +67,7 @@ export class JobCalls {
   constructor(job: SchedulerJob, order: number, demand: Demand) {
     this.job = job
     this.order = order
+    this.open = job.open === true
     this.#demand = job.reduces === undefined ? demand : { wanting: 0 }
     this.#state = new Uint8Array(job.calls)
     this.#attempts = new Uint16Array(job.calls)
@@ -78,7 +83,7 @@ export class JobCalls {
   }
 
   get ended(): boolean {
-    return this.#unended === 0
+    return this.#unended === 0 && !this.open
   }
 
   /** Calls that could be sent now. */
@@ -114,10 +119,10 @@ export class JobCalls {
   }
 
   /** The invocations that have it: two with a backup. */
-  holders(call: number): number[] {
+  holders(call: number): readonly number[] {
     const holder = this.#holder[call] as number
     const backup = this.#backups.size === 0 ? undefined : this.#backups.get(call)
-    if (backup === undefined) return holder === 0 ? [] : [holder]
+    if (backup === undefined) return holder === 0 ? NOBODY : [holder]
     return holder === 0 ? [backup] : [holder, backup]
   }
 

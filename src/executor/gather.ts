@@ -1,9 +1,10 @@
 /** Waiting for what an executor made, jobs and single calls mixed, planned or not. */
-import { parseOptions } from '../config/options.ts'
+import { parseOptions, type ReturnWhen } from '../config/options.ts'
 import { abortable } from '../core/abortable.ts'
 import { JobError, ValidationError } from '../core/errors.ts'
 import { Future } from '../futures/future.ts'
 import { Job } from './job.ts'
+import type { Progress } from './job-totals.ts'
 import type { GetResultOptions, WaitOptions } from './options.ts'
 import { ResponseFuture } from './response-future.ts'
 import { getResults, requireFuture, type Split, unfinished, untilDone, waitFor } from './wait.ts'
@@ -12,7 +13,8 @@ type AnyFuture = Future<unknown>
 
 /**
  * The calls of what is given, split by whether they are done. A job that is still being planned when the time is over
- * has none yet. @throws what kept a job from being planned
+ * has none yet, one whose items are still being read those that are known. Where all calls are waited for, or a share of
+ * them, all must be known; not where one end is enough. @throws what kept a job from being planned
  */
 export async function waitForMade(
   given: readonly unknown[],
@@ -23,14 +25,10 @@ export async function waitForMade(
   const patienceMs = returnWhen === 'ALWAYS' ? 0 : timeoutMs
   const startedAt = performance.now()
   const leftMs = () => Math.max(0, (patienceMs ?? 0) - (performance.now() - startedAt))
-  const calls: ResponseFuture<unknown>[] = []
-  for (const each of given.map((made) => requireFuture(made, 'wait'))) {
-    const known = callsOf(each)
-    const found = await (patienceMs === undefined
-      ? abortable(known, { signal })
-      : abortable(known, { signal, timeoutMs: leftMs() }))
-    calls.push(...(found ?? []))
-  }
+  const futures = given.map((made) => requireFuture(made, 'wait'))
+  const known = untilKnown(futures, returnWhen)
+  await (patienceMs === undefined ? abortable(known, { signal }) : abortable(known, { signal, timeoutMs: leftMs() }))
+  const calls = futures.flatMap((made) => [...callsOf(made)])
   return waitFor(calls, patienceMs === undefined ? settings : { ...settings, timeoutMs: leftMs() })
 }
 
@@ -81,9 +79,25 @@ function nameOf(future: AnyFuture): string {
   return future instanceof Job || future instanceof ResponseFuture ? future.jobId : String(future)
 }
 
-async function callsOf(made: AnyFuture): Promise<readonly ResponseFuture<unknown>[]> {
+/** Until the calls of all are known; or, where the end of one call is enough, that has come. */
+async function untilKnown(futures: readonly AnyFuture[], returnWhen: ReturnWhen | undefined): Promise<void> {
+  const one = returnWhen === 'ANY_COMPLETED' || returnWhen === 'FIRST_EXCEPTION'
+  const isOver = ({ done, failed }: Progress) => one && (returnWhen === 'ANY_COMPLETED' ? done : failed) > 0
+  const all = Promise.all(futures.map((made) => made instanceof Job && made.whenKnown(isOver)))
+  if (!one) return void (await all)
+  const first = futures.map(async (made) => {
+    if (made instanceof Job) await made.whenKnown(isOver)
+    else await made.exception().catch(() => null)
+    const over = made instanceof Job ? isOver(made.progress) : returnWhen === 'ANY_COMPLETED' || made.failed()
+    // one that ends without what is waited for leaves it to the others
+    if (!over) await all
+  })
+  await Promise.race([all, ...first])
+}
+
+function callsOf(made: AnyFuture): readonly ResponseFuture<unknown>[] {
   if (made instanceof ResponseFuture) return [made]
-  if (made instanceof Job) return made.futures()
+  if (made instanceof Job) return made.known
   throw new ValidationError(`wait: expected futures of an executor or its jobs, got ${made}`)
 }
 

@@ -10,7 +10,9 @@ interface Reader {
   readonly spec: ReduceSpec
   /** The maps of every group, in plan order. */
   readonly groups: (readonly number[])[]
-  /** By map call: the group that reads it; of inserted calls apart. */
+  /** Of how many each reduce call is told when it is sent. */
+  readonly planned: number[]
+  /** By map call: the group that reads it, the first where there is no other; of inserted calls apart. */
   readonly groupOf: Uint32Array
   readonly groupOfInserted: Map<number, number>
   /** Maps whose failure was tolerated. */
@@ -46,18 +48,27 @@ export class ReduceFeeds {
     groups.forEach((maps, group) => {
       for (const map of maps) groupOf[map] = group
     })
+    const planned = groups.map(({ length }) => length)
     const inserted = { groupOfInserted: new Map<number, number>(), absent: new Set<number>() }
-    this.#readers.set(run.key, { run, mapRun, spec, groups, groupOf, ...inserted })
+    this.#readers.set(run.key, { run, mapRun, spec, groups, planned, groupOf, ...inserted })
+  }
+
+  /** All maps of an open job are known. */
+  sealed(mapJob: string): void {
+    for (const { spec, groups, planned, mapRun } of this.#readers.values()) {
+      if (spec.mapJob !== mapJob) continue
+      groups[0] = Array.from({ length: mapRun.totals.calls }, (_, map) => map)
+      planned[0] = mapRun.totals.calls
+    }
   }
 
   /** A call has started; a reduce call is fed from its first input on. */
   open(invocation: number, job: string, call: number): void {
     const reader = this.#readers.get(job)
     if (reader === undefined) return
-    const { groups, mapRun, absent, spec } = reader
+    const { groups, mapRun, absent, spec, planned } = reader
     const maps = groups[call] ?? []
-    const planned = spec.groups[call]?.maps.length ?? 0
-    const feed = new ReduceFeed(maps, { results: mapRun.results, absent }, spec.anyOrder, planned)
+    const feed = new ReduceFeed(maps, { results: mapRun.results, absent }, spec.anyOrder, planned[call] ?? 0)
     const open = { invocation, reader, group: call, feed, told: false }
     this.#open.set(invocation, open)
     this.#pump(open)
@@ -65,6 +76,7 @@ export class ReduceFeeds {
 
   /** The map has a result. */
   arrived(mapJob: string, call: number): void {
+    if (this.#open.size === 0) return
     for (const open of this.#readersOf(mapJob, call)) {
       open.feed.arrived(call)
       this.#pump(open)
@@ -128,5 +140,5 @@ export class ReduceFeeds {
 }
 
 function groupOf({ groupOf: planned, groupOfInserted }: Reader, map: number): number {
-  return groupOfInserted.get(map) ?? (planned[map] as number)
+  return groupOfInserted.get(map) ?? planned[map] ?? 0
 }

@@ -6,7 +6,10 @@ import type { ReduceSpec } from './scheduler-protocol.ts'
 
 interface ReduceJob {
   readonly calls: JobCalls
-  readonly scheduler: ReduceScheduler
+  /** Undefined until its maps are known. */
+  scheduler: ReduceScheduler | undefined
+  /** Maps that ended before that. */
+  readonly early: number[]
   /** Calls to be started once more; all their inputs may have ended. */
   readonly again: Queue<number>
 }
@@ -18,8 +21,9 @@ export class ReduceStarts {
   readonly #eager = new Set<ReduceJob>()
 
   /** Registers a reduce job; its map job has reported nothing yet. */
-  add(calls: JobCalls, { mapJob, groups, spawnReducer }: ReduceSpec): void {
-    const job = { calls, scheduler: new ReduceScheduler(groups, spawnReducer), again: new Queue<number>() }
+  add(calls: JobCalls, { mapJob, groups, spawnReducer, open }: ReduceSpec): void {
+    const scheduler = open === true ? undefined : new ReduceScheduler(groups, spawnReducer)
+    const job: ReduceJob = { calls, scheduler, early: [], again: new Queue<number>() }
     this.#jobs.set(calls.job.id, job)
     this.#byMapJob.set(mapJob, [...this.#of(mapJob), job])
     this.#eager.add(job)
@@ -39,21 +43,36 @@ export class ReduceStarts {
   /** A map has ended for good: with a value, or with a failure that is tolerated. */
   mapEnded(mapJob: string, call: number, outcome: 'succeeded' | 'tolerated'): void {
     for (const job of this.#of(mapJob)) {
-      job.scheduler.mapEnded(call, outcome)
+      if (job.scheduler === undefined) job.early.push(call)
+      else job.scheduler.mapEnded(call, outcome)
       this.#eager.add(job)
     }
   }
 
+  /** All `count` maps of an open job are known: who reduces it. */
+  sealed(mapJob: string, count: number): JobCalls[] {
+    const open = this.#of(mapJob).filter(({ scheduler }) => scheduler === undefined)
+    for (const job of open) {
+      const maps = Array.from({ length: count }, (_, map) => map)
+      job.scheduler = new ReduceScheduler([{ maps }], (job.calls.job.reduces as ReduceSpec).spawnReducer)
+      for (const map of job.early.splice(0)) job.scheduler.mapEnded(map, 'succeeded')
+      this.#eager.add(job)
+    }
+    return open.map(({ calls }) => calls)
+  }
+
   /** The reduce calls that can never have their inputs now. */
   mapFailed(mapJob: string, call: number): { calls: JobCalls; group: number }[] {
-    return this.#of(mapJob).flatMap(({ calls, scheduler }) =>
-      scheduler.mapFailed(call).map((group) => ({ calls, group })),
-    )
+    return this.#of(mapJob).flatMap(({ calls, scheduler }) => {
+      // of an open job all maps feed the one group there is
+      const groups = scheduler === undefined ? [0] : scheduler.mapFailed(call)
+      return groups.map((group) => ({ calls, group }))
+    })
   }
 
   /** `child` is read by whoever reads `parent`, right after it. */
   insert(mapJob: string, parent: number, child: number): void {
-    for (const { scheduler } of this.#of(mapJob)) scheduler.insert(parent, child)
+    for (const { scheduler } of this.#of(mapJob)) scheduler?.insert(parent, child)
   }
 
   again(reduceJob: string, call: number): void {
@@ -101,7 +120,7 @@ function startsOf({ again, calls, scheduler }: ReduceJob, slots: ReduceSlots): R
     add({ group: again.shift() as number, waits: waitingFree > 0 })
   }
   for (;;) {
-    const next = scheduler.take({ free: spare, wantedByMaps: 0, waitingFree })
+    const next = scheduler?.take({ free: spare, wantedByMaps: 0, waitingFree }) ?? []
     if (next.length === 0) return starts
     next.forEach(add)
   }

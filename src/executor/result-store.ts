@@ -1,17 +1,10 @@
 /**
- * The encoded results of a job's calls. Up to a limit they stay in memory; what comes after lies in a temporary file
- * that has no name any more (it is unlinked as soon as it is open), so that nothing is left however the process ends.
+ * The encoded results of a job's calls. Up to a limit they stay in memory; what comes after lies in a temporary file.
  *
  * Small ones are copied into slabs: a view of its own for each would cost more than itself, and would keep the message
  * it came in.
  */
-import { randomBytes } from 'node:crypto'
-import { closeSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
-
-/** Closes the files of stores that nobody holds any more. */
-const forgotten = new FinalizationRegistry<number>((file) => closeSync(file))
+import { SpillFile } from './spill-file.ts'
 
 /** The first ones are smaller: many jobs have one call. */
 const FIRST_SLAB_BYTES = 256
@@ -36,8 +29,7 @@ export class ResultStore {
   readonly #apart = new Map<number, Uint8Array>()
   #lastSlab = -1
   #memoryBytes = 0
-  #file: number | undefined
-  #fileBytes = 0
+  readonly #file = new SpillFile()
 
   constructor(limitBytes: number) {
     this.#limitBytes = limitBytes
@@ -51,7 +43,7 @@ export class ResultStore {
     this.#length[call] = length
     if (this.#memoryBytes + length > this.#limitBytes) {
       this.#where[call] = IN_FILE
-      this.#at[call] = this.#spill(bytes)
+      this.#at[call] = this.#file.write(bytes)
       return
     }
     this.#memoryBytes += length
@@ -82,10 +74,20 @@ export class ResultStore {
       case APART:
         return this.#apart.get(call) as Uint8Array
       case IN_FILE:
-        return this.#fromFile(call, at, length)
+        return this.#file.read(at, length)
       default:
         throw new RangeError(`no result of call ${call}`)
     }
+  }
+
+  /** It is held as it came: whoever gets it may take it over. */
+  isApart(call: number): boolean {
+    return this.#where[call] === APART
+  }
+
+  /** Somebody holds the bytes that lay apart in place of the store: they count as if they were here. */
+  handOver(call: number): void {
+    if (this.#apart.delete(call)) this.#where[call] = NOWHERE
   }
 
   /** Forgets a result that nobody will ask for again. */
@@ -123,29 +125,6 @@ export class ResultStore {
     return this.#slabs.get(Math.floor(at / SLAB_BYTES)) as Slab
   }
 
-  #fromFile(call: number, offset: number, length: number): Uint8Array {
-    const bytes = Buffer.allocUnsafeSlow(length)
-    let at = 0
-    while (at < length) {
-      const read = readSync(this.#file as number, bytes, at, length - at, offset + at)
-      if (read === 0) throw new RangeError(`the spilled result of call ${call} is cut short`)
-      at += read
-    }
-    return bytes
-  }
-
-  #spill(bytes: Uint8Array): number {
-    if (this.#file === undefined) {
-      this.#file = openUnlinked()
-      forgotten.register(this, this.#file)
-    }
-    const offset = this.#fileBytes
-    let at = 0
-    while (at < bytes.byteLength) at += writeSync(this.#file, bytes, at, bytes.byteLength - at, offset + at)
-    this.#fileBytes += bytes.byteLength
-    return offset
-  }
-
   #reach(call: number): void {
     if (call < this.#where.length) return
     const capacity = Math.max(call + 1, 2 * this.#where.length)
@@ -163,11 +142,4 @@ interface Slab {
   readonly bytes: Uint8Array
   used: number
   results: number
-}
-
-function openUnlinked(): number {
-  const name = path.join(tmpdir(), `quern-${process.pid}-${randomBytes(6).toString('hex')}.spill`)
-  const file = openSync(name, 'wx+', 0o600)
-  unlinkSync(name)
-  return file
 }

@@ -1,6 +1,7 @@
 /** What the run loop tells the scheduler, and what it answers. Plain data: any schedule can be replayed in a test. */
 
 import type { InvocationDeath } from '../compute/backend.ts'
+import type { WorkerActivity } from '../core/errors.ts'
 import type { AttemptEvent, WorkerStats } from '../monitor/monitor.ts'
 import type { CallRetries, FailureTolerance } from './failure-policy.ts'
 import type { SpeculationPolicy } from './stragglers.ts'
@@ -8,8 +9,10 @@ import type { SpeculationPolicy } from './stragglers.ts'
 export interface SchedulerJob {
   /** `M000` */
   readonly id: string
-  /** Number of calls. */
+  /** Number of calls; of an open job, so far. */
   readonly calls: number
+  /** More calls may come (`extended`), until it is sealed. */
+  readonly open?: boolean | undefined
   /** Calls per invocation; absent: the scheduler decides. */
   readonly chunksize?: number | undefined
   /** Memory of the workers that run it, MiB; what a retry after an out-of-memory multiplies. */
@@ -49,6 +52,8 @@ export interface ReduceSpec {
   readonly groups: readonly { readonly maps: readonly number[] }[]
   /** Results may be fed as they arrive instead of in plan order. */
   readonly anyOrder: boolean
+  /** Its maps are those of an open job: the only group gets all of them when that is sealed, and starts no sooner. */
+  readonly open?: boolean | undefined
 }
 
 export type SchedulerEvent =
@@ -79,6 +84,10 @@ export type SchedulerEvent =
       readonly added: number
       readonly keeps?: number | undefined
     }
+  /** `added` new calls of an open job, behind all others; those of one that was sealed meanwhile are not taken. */
+  | { readonly type: 'extended'; readonly job: string; readonly added: number }
+  /** All calls of an open job are known; with `error`, because its source failed: the others run to their end. */
+  | { readonly type: 'sealed'; readonly job: string; readonly error?: Error | undefined }
   /** Ends a call that was handed out by `divide`; nothing happens where it is not any more. */
   | { readonly type: 'resolve'; readonly job: string; readonly call: number; readonly outcome: CallOutcome }
   /** `calls` absent: all of the job. `running`: also what runs. */
@@ -110,7 +119,7 @@ export type FailureReason =
   | { readonly by: 'death'; readonly death: InvocationDeath | undefined }
   | { readonly by: 'timeout'; readonly timeoutMs: number }
   | { readonly by: 'queue'; readonly timeoutMs: number }
-  | { readonly by: 'silence'; readonly timeoutMs: number }
+  | { readonly by: 'silence'; readonly timeoutMs: number; readonly activity?: WorkerActivity | undefined }
   /** An input that a reduce call needs has failed: which map call. */
   | { readonly by: 'input'; readonly mapJob: string; readonly call: number }
   | { readonly by: 'error'; readonly error: Error }
@@ -153,6 +162,10 @@ export type SchedulerCommand =
       readonly first: number
       readonly added: number
     }
+  /** An `extended` that was taken. */
+  | { readonly type: 'extended'; readonly job: string; readonly added: number }
+  /** No more calls come to an open job. `reason`: why there are no more, where its source did not end by itself. */
+  | { readonly type: 'sealed'; readonly job: string; readonly reason?: Error | undefined }
   /** Come back with a `time` event at this time. */
   | { readonly type: 'wake'; readonly atMs: number }
 

@@ -12,10 +12,11 @@
 import { ValidationError } from '../core/errors.ts'
 import type { AttemptEvent } from '../monitor/monitor.ts'
 import { type Demand, JobCalls } from './calls.ts'
-import { Deadlines, type Due } from './deadlines.ts'
+import { type ActivityOf, Deadlines, type Due } from './deadlines.ts'
 import { Dispatch } from './dispatch.ts'
 import { nextMemoryMiB, retryAfterMs } from './failure-policy.ts'
 import { Invocations, type RunningInvocation } from './invocations.ts'
+import { OpenJobs } from './open-jobs.ts'
 import { ReduceStarts } from './reduce-starts.ts'
 import type {
   CallOutcome,
@@ -38,18 +39,20 @@ export class Scheduler {
   readonly #deadlines: Deadlines
   readonly #dispatch: Dispatch
   readonly #settlements: Settlements
+  readonly #open: OpenJobs
   #order = 0
   #commands: SchedulerCommand[] = []
 
   /** `random` in [0, 1): the jitter of retries. */
-  constructor(limits: SchedulerLimits, random: () => number = Math.random) {
+  constructor(limits: SchedulerLimits, random: () => number = Math.random, activityOf?: ActivityOf) {
     this.#random = random
     this.#running = new Invocations(limits)
-    this.#deadlines = new Deadlines(this.#running)
+    this.#deadlines = new Deadlines(this.#running, activityOf)
     const emit = (command: SchedulerCommand) => this.#commands.push(command)
-    const parts = { running: this.#running, reduces: this.#reduces, emit }
-    this.#dispatch = new Dispatch({ ...parts, slots: limits.slots, deadlines: this.#deadlines, demand: this.#demand })
-    this.#settlements = new Settlements({ ...parts, jobs: this.#jobs, dispatch: this.#dispatch })
+    const parts = { jobs: this.#jobs, running: this.#running, reduces: this.#reduces, deadlines: this.#deadlines, emit }
+    this.#dispatch = new Dispatch({ ...parts, slots: limits.slots, demand: this.#demand })
+    this.#settlements = new Settlements({ ...parts, dispatch: this.#dispatch })
+    this.#open = new OpenJobs({ ...parts, dispatch: this.#dispatch, settlements: this.#settlements })
   }
 
   /** What to do now, in order. */
@@ -103,8 +106,12 @@ export class Scheduler {
         return this.#settle(event.job, event.call, event.outcome)
       case 'divided':
         return this.#divided(event, nowMs)
+      case 'extended':
+        return this.#open.extend(event, nowMs)
+      case 'sealed':
+        return this.#open.seal(event)
       case 'cancel':
-        return this.#cancel(event)
+        return this.#settlements.cancelled(event)
       case 'broken':
         return this.#settlements.break(event.error)
       case 'time':
@@ -114,7 +121,7 @@ export class Scheduler {
 
   #submit(jobs: readonly SchedulerJob[], nowMs: number): void {
     for (const job of jobs) {
-      if (job.calls === 0) continue
+      if (job.calls === 0 && job.open !== true) continue
       const calls = new JobCalls(job, this.#order++, this.#demand)
       this.#jobs.set(job.id, calls)
       if (job.reduces !== undefined) this.#reduces.add(calls, job.reduces)
@@ -152,8 +159,6 @@ export class Scheduler {
       case 'lost':
         this.#running.close(running, call)
         return this.#lost(running, event, attempt, nowMs)
-      default:
-        return
     }
   }
 
@@ -272,11 +277,6 @@ export class Scheduler {
     if (calls !== undefined) this.#settlements.settle(calls, call, outcome)
   }
 
-  #cancel({ job, calls: only, running, reason }: EventOf<'cancel'>): void {
-    const calls = this.#jobs.get(job)
-    if (calls !== undefined) this.#settlements.cancel(calls, only, running, reason)
-  }
-
   #queue(calls: JobCalls, call: number, nowMs: number): void {
     calls.putBack(call)
     this.#deadlines.queued(calls, call, nowMs)
@@ -291,10 +291,10 @@ export class Scheduler {
       const timeoutMs = calls.job.queueTimeoutMs as number
       return this.#settlements.settle(calls, call, { type: 'failed', why: { by: 'queue', timeoutMs } })
     }
-    const { type, running, call, timeoutMs } = due
+    const { running, call, why } = due
     if (running.started?.call !== call || running.stopping) return
     this.#running.close(running, call)
     this.#settlements.stop(running)
-    this.#failed(running.calls, call, { type: 'failed', why: { by: type, timeoutMs } }, nowMs)
+    this.#failed(running.calls, call, { type: 'failed', why }, nowMs)
   }
 }

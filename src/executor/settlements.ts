@@ -8,7 +8,14 @@ import type { Dispatch } from './dispatch.ts'
 import { allowedFailures } from './failure-policy.ts'
 import type { Invocations, RunningInvocation } from './invocations.ts'
 import type { ReduceStarts } from './reduce-starts.ts'
-import type { CallOutcome, FailureReason, RestoredCall, SchedulerCommand, SchedulerJob } from './scheduler-protocol.ts'
+import type {
+  CallOutcome,
+  FailureReason,
+  RestoredCall,
+  SchedulerCommand,
+  SchedulerEvent,
+  SchedulerJob,
+} from './scheduler-protocol.ts'
 
 export interface Unsettled {
   /** Jobs with calls that have not ended, by id. */
@@ -47,17 +54,40 @@ export class Settlements {
     }
   }
 
-  /** `only` absent: all. `running`: also calls that have been sent. */
+  cancelled({ job, calls: only, running, reason }: Extract<SchedulerEvent, { type: 'cancel' }>): void {
+    const calls = this.#all.jobs.get(job)
+    if (calls !== undefined) this.cancel(calls, only, running, reason)
+  }
+
+  /** `only` absent: all, and no more come. `running`: also calls that have been sent. */
   cancel(calls: JobCalls, only: readonly number[] | undefined, running: boolean, reason: Error): void {
+    if (only === undefined) this.seal(calls, reason)
     for (const call of only ?? [...calls.unended()]) {
       const waits = calls.isQueued(call) || calls.isDelayed(call)
       if (running || waits) this.settle(calls, call, { type: 'cancelled', reason })
     }
   }
 
+  /** No more calls come to an open job. `reason`: why, where its source did not end by itself; who reduces it fails then. */
+  seal(calls: JobCalls, reason?: Error): void {
+    if (!calls.open) return
+    const { job, count } = calls
+    calls.open = false
+    this.#all.emit({ type: 'sealed', job: job.id, reason })
+    if (calls.ended) this.#forget(job)
+    const readers = this.#all.reduces.sealed(job.id, count)
+    if (reason === undefined) return
+    const outcome: CallOutcome =
+      reason instanceof CancelledError
+        ? { type: 'cancelled', reason }
+        : { type: 'failed', why: { by: 'error', error: reason } }
+    for (const reader of readers) for (const call of [...reader.unended()]) this.settle(reader, call, outcome)
+  }
+
   /** Everything fails. */
   break(error: Error): void {
     for (const calls of [...this.#all.jobs.values()]) {
+      this.seal(calls, error)
       for (const call of [...calls.unended()]) {
         this.settle(calls, call, { type: 'failed', why: { by: 'error', error } })
       }
@@ -72,8 +102,9 @@ export class Settlements {
 
   /** Tries of a call, without one that was sent and has not begun. */
   #attemptsOf(calls: JobCalls, call: number): number {
-    const unbegun = calls.holders(call).filter((id) => this.#all.running.get(id)?.started?.call !== call)
-    return calls.attempts(call) - unbegun.length
+    let attempts = calls.attempts(call)
+    for (const id of calls.holders(call)) if (this.#all.running.get(id)?.started?.call !== call) attempts -= 1
+    return attempts
   }
 
   /** Stops what runs the call, and what has nothing else left; what merely holds it goes on with the others. */

@@ -10,9 +10,7 @@ export function renderBar(job: JobProgress, nowMs: number, width: number): strin
   if (job.callCount === undefined) return clip([head, 'planning', ...selecting(job, nowMs)].join('  '), width)
   const facts = [counts(job), ...rateAndRest(job, nowMs)]
   const fraction = fractionDone(job)
-  const percent = `${Math.floor(fraction * 100)
-    .toString()
-    .padStart(3)} %`
+  const percent = `${percentDone(job).padStart(3)} %`
   for (const [bar, shown] of [
     [BAR_WIDTH, facts.length],
     [BAR_WIDTH / 2, facts.length],
@@ -31,15 +29,16 @@ export function renderSelecting(job: JobProgress, nowMs: number): string {
   return `${job.jobId} ${job.name}: ${['planning', ...selecting(job, nowMs)].join(', ')}`
 }
 
-/** `M000 count: 40 calls, 3.4 GiB` */
+/** `M000 count: 40 calls, 3.4 GiB`; of a job whose items are still being read `calls as items come` */
 export function renderStart(job: JobProgress): string {
   const bytes = job.totalBytes > 0 ? `, ${formatSize(job.totalBytes)}` : ''
-  return `${job.jobId} ${job.name}: ${plural(job.callCount ?? 0, job.noun)}${bytes}`
+  const calls = job.open ? `${job.noun}s as items come` : plural(job.callCount ?? 0, job.noun)
+  return `${job.jobId} ${job.name}: ${calls}${bytes}`
 }
 
 /** `M000 count: 50 %, 20/40 calls, 1.7 GiB/3.4 GiB, 250 MiB/s, 6.8 s left` */
 export function renderStep(job: JobProgress, nowMs: number): string {
-  const percent = `${Math.floor(fractionDone(job) * 100)} %`
+  const percent = `${percentDone(job)} %`
   return `${job.jobId} ${job.name}: ${[percent, counts(job), ...rateAndRest(job, nowMs)].join(', ')}`
 }
 
@@ -50,6 +49,11 @@ export function renderEnd(job: JobProgress): string {
   const failed = job.failed > 0 ? ` (${job.failed} failed)` : ''
   const calls = `${plural(job.callCount ?? endedCalls(job), job.noun)}${failed}`
   return `${job.jobId} ${job.name}: ${job.outcome}, ${calls}${bytes} in ${formatDuration(took)}`
+}
+
+/** `…` until all calls are known. */
+function percentDone(job: JobProgress): string {
+  return job.open ? '…' : `${Math.floor(fractionDone(job) * 100)}`
 }
 
 function selecting({ selecting: found, createdAt }: JobProgress, nowMs: number): string[] {
@@ -64,7 +68,7 @@ function selecting({ selecting: found, createdAt }: JobProgress, nowMs: number):
 
 function counts(job: JobProgress): string {
   const failed = job.failed > 0 ? `, ${job.failed} failed` : ''
-  return `${endedCalls(job)}/${job.callCount} ${job.noun}s${failed}`
+  return `${endedCalls(job)}/${job.open ? '…' : job.callCount} ${job.noun}s${failed}`
 }
 
 function rateAndRest(job: JobProgress, nowMs: number): string[] {

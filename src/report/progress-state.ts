@@ -12,6 +12,8 @@ export interface JobProgress {
   selecting: { readonly objects: number; readonly bytes: number } | undefined
   /** Undefined until the job is planned. */
   callCount: number | undefined
+  /** Items are still being read: `callCount` is of those so far. */
+  open: boolean
   /** Nominal bytes of all calls; 0 where the job reads no objects. */
   totalBytes: number
   succeeded: number
@@ -52,9 +54,9 @@ export function bytesRead(job: JobProgress): number {
   return bytes
 }
 
-/** From 0 to 1: by bytes where the job reads objects, otherwise by calls; 0 until it is planned. */
+/** From 0 to 1: by bytes where the job reads objects, otherwise by calls; 0 until it is planned and all calls are known. */
 export function fractionDone(job: JobProgress): number {
-  if (job.callCount === undefined) return 0
+  if (job.callCount === undefined || job.open) return 0
   const calls = job.callCount === 0 ? 1 : endedCalls(job) / job.callCount
   if (calls >= 1 || job.totalBytes === 0) return calls
   return Math.min(1, bytesRead(job) / job.totalBytes)
@@ -71,6 +73,7 @@ function newJob({ jobId, name, silent, at }: JobCreated, noun: string): JobProgr
     noun,
     selecting: undefined,
     callCount: undefined,
+    open: false,
     totalBytes: 0,
     succeeded: 0,
     failed: 0,
@@ -90,7 +93,12 @@ function apply(job: JobProgress, event: Exclude<ExecutorEvent, JobCreated>): voi
       break
     case 'job-planned':
       job.callCount = event.callCount
+      job.open = event.open === true
       job.totalBytes = event.bytes
+      break
+    case 'job-extended':
+      job.callCount = event.callCount
+      job.open = event.open
       break
     case 'call-divided':
       job.callCount = event.callCount

@@ -13,6 +13,7 @@ function callsOf(count: number, keepsResults = false) {
     plannedAt: 2,
     functionBytes: 3,
     keepsResults,
+    spec: {},
     cancelCalls: () => undefined,
     onRead: (first) => reads.push(first),
   }
@@ -42,6 +43,15 @@ describe('a future of a call', () => {
     expect(calls.future(4).cancelled()).toBe(true)
   })
 
+  it('that has ended is the one that somebody holds', async () => {
+    const { calls, succeed } = callsOf(2)
+    const early = calls.future<string>(0)
+    succeed(0, 'zero')
+    succeed(1, 'one')
+    expect(calls.ended(0)).toBe(early)
+    expect([await calls.ended(0), await calls.ended(1), calls.ended(1).done()]).toEqual(['zero', 'one', true])
+  })
+
   it('that nobody asked for ends with all others', () => {
     const { calls } = callsOf(3)
     const asked = calls.future(1)
@@ -57,12 +67,16 @@ describe('a future of a call', () => {
 })
 
 describe('a result', () => {
-  it('is decoded once, and let go of in its encoded form', () => {
-    const { calls, reads, succeed } = callsOf(2)
+  it('is decoded once for who holds it; a large one is let go of in its encoded form', () => {
+    const { calls, reads, succeed } = callsOf(3)
     succeed(0, { a: 1 })
     succeed(1, undefined)
+    succeed(2, Buffer.alloc(100_000, 1))
     const value = calls.read(0)
-    expect([calls.read(0) === value, calls.results.has(0)]).toEqual([true, false])
+    expect([calls.read(0) === value, calls.results.has(0)]).toEqual([true, true])
+    const large = calls.read(2)
+    expect([calls.read(2) === large, calls.results.has(2)]).toEqual([true, false])
+    reads.splice(2)
     expect([calls.read(1), calls.read(1)]).toEqual([undefined, undefined])
     expect(reads).toEqual([true, false, true, false])
     expect(calls.facts(0).readAt).toBeGreaterThan(0)
@@ -77,13 +91,14 @@ describe('a result', () => {
 
   it('on the disk stays there; the last that was read is the same at the next reading', () => {
     const { calls, succeed } = callsOf(3)
-    const block = Buffer.alloc(200 * 2 ** 20)
-    calls.results.put(0, block)
-    calls.end(0, 'succeeded')
+    succeed(0, Buffer.alloc(200 * 2 ** 20))
+    // what was read takes as much memory as before
+    expect((calls.read(0) as Buffer).length).toBe(200 * 2 ** 20)
     calls.results.put(1, encodeValue(Buffer.alloc(100 * 2 ** 20, 1)))
     calls.end(1, 'succeeded')
     succeed(2, 'small')
     expect([0, 1, 2].map((call) => calls.results.isSpilled(call))).toEqual([false, true, false])
+    expect([0, 2].map((call) => calls.results.has(call))).toEqual([false, true])
     const large = calls.read(1) as Buffer
     expect([large.length, large[0], calls.read(1) === large]).toEqual([100 * 2 ** 20, 1, true])
     expect(calls.results.has(1)).toBe(true)

@@ -1,9 +1,11 @@
 /** What is kept of the calls of a job, in columns. */
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
-import { CallTable } from '../../src/executor/call-table.ts'
+import { describe, expect, it, vi } from 'vitest'
+import { emptyCounts } from '../../src/core/tally.ts'
+import { CallTable, PAGE_CALLS } from '../../src/executor/call-table.ts'
+import { SpillFile } from '../../src/executor/spill-file.ts'
 import { StatsColumns } from '../../src/executor/stats-columns.ts'
-import { decodeStats, encodeStats, STATS_BYTES } from '../../src/job/stats-bytes.ts'
+import { readNumber, readStats, restOf, STATS_BYTES, writeStats } from '../../src/job/stats-bytes.ts'
 import type { WorkerStats } from '../../src/monitor/monitor.ts'
 
 const STATS: WorkerStats = {
@@ -108,27 +110,63 @@ describe('the table of calls', () => {
   })
 })
 
+const columnsOf = (calls: number) =>
+  new StatsColumns(new DataView(new ArrayBuffer(calls * STATS_BYTES)), new Uint8Array(calls), new Map())
+
+describe('what is known of very many calls', () => {
+  it('is the same where it lies in a file, each page written once', () => {
+    const file = new SpillFile()
+    const written = vi.spyOn(file, 'write')
+    const table = new CallTable(file)
+    const count = 25 * PAGE_CALLS + 7
+    for (let calls = 0; calls < count; calls += 1_000) table.append(Math.min(1_000, count - calls))
+    expect(table.count).toBe(count)
+    const order = Array.from({ length: count }, (_, i) => (i * 7) % count)
+    for (const call of order) {
+      table.sent(call, call + 1, call % 9)
+      table.started(call, call + 2)
+      const rest = call % 1_000 === 0 ? { requests: { s3: emptyCounts() } } : {}
+      table.measured(call, (call % 5) + 1, { ...STATS, resultBytes: call, ...rest })
+      if (call % 10 === 3) table.end(call, 'failed', call + 3, new Error(`no ${call}`))
+      else table.end(call, 'succeeded', call + 3)
+      if (call % 4 === 0) table.read(call, call + 4)
+    }
+    // 16 and the one that is not full are in memory
+    expect(written.mock.calls.length).toBe(25 - 16)
+    // from page to page, to and fro
+    for (const call of [0, count - 1, ...order.filter((_, i) => i % 501 === 0), 0]) {
+      const [requests, readAt] = [call % 1_000 === 0 ? emptyCounts() : undefined, call % 4 === 0 ? call + 4 : undefined]
+      const times = { sentAt: call + 1, startedAt: call + 2, endedAt: call + 3, readAt }
+      const facts = table.facts(call)
+      expect(facts).toMatchObject({ ...times, attempts: (call % 5) + 1, dataBytes: call % 9 })
+      expect([facts.worker?.resultBytes, facts.worker?.requests?.s3]).toEqual([call, requests])
+      expect(table.moments(call)).toMatchObject({ ...times, workerStartedAt: STATS.startedAt })
+      expect(table.standing(call)).toBe(call % 10 === 3 ? 'failed' : 'succeeded')
+      if (readAt !== undefined) expect(table.read(call, 1)).toBe(false)
+      expect(table.error(call)?.message).toBe(call % 10 === 3 ? `no ${call}` : undefined)
+    }
+    expect(order.slice(0, 3).map((_, place) => table.ending(place))).toEqual(order.slice(0, 3))
+    expect(written.mock.calls.length).toBe(25)
+  })
+})
+
 describe('what workers measured', () => {
   it('comes back from columns as it was, whatever fields each call brought', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.nat(7), anyStats), { maxLength: 20 }), (brought) => {
-        const columns = new StatsColumns()
-        columns.resize(4)
+        const columns = columnsOf(8)
         const last = new Map<number, WorkerStats>()
-        brought.forEach(([call, stats], i) => {
-          if (i === 3) columns.resize(8)
-          const place = i < 3 ? call % 4 : call
-          columns.set(place, stats)
-          last.set(place, stats)
-        })
+        for (const [call, stats] of brought) {
+          columns.set(call, stats)
+          last.set(call, stats)
+        }
         for (let call = 0; call < 8; call++) expect(columns.get(call)).toEqual(last.get(call))
       }),
     )
   })
 
   it('gives one number, where it was brought', () => {
-    const columns = new StatsColumns()
-    columns.resize(3)
+    const columns = columnsOf(3)
     columns.set(0, STATS)
     columns.set(1, { ...STATS, peakRssBytes: 9 })
     expect([0, 1, 2].map((call) => columns.number(call, 'peakRssBytes'))).toEqual([undefined, 9, undefined])
@@ -137,13 +175,17 @@ describe('what workers measured', () => {
   it('comes back from its bytes as it was', () => {
     fc.assert(
       fc.property(anyStats, (stats) => {
-        const { bytes, rest } = encodeStats(stats)
-        expect(bytes.byteLength).toBe(STATS_BYTES)
-        const framed = Buffer.concat([Buffer.from('head'), bytes, Buffer.from('tail')])
+        const framed = new DataView(new ArrayBuffer(4 + STATS_BYTES + 4))
+        writeStats(framed, 4, stats)
+        expect([framed.getUint32(0), framed.getUint32(4 + STATS_BYTES)]).toEqual([0, 0])
+        const rest = restOf(stats)
         const carried = rest === undefined ? undefined : JSON.parse(JSON.stringify(rest))
-        expect(decodeStats(framed, 4, carried)).toEqual(stats)
+        expect(readStats(framed, 4, carried)).toEqual(stats)
+        for (const name of ['workerPid', 'peakRssBytes'] as const) {
+          expect(readNumber(framed, 4, name)).toBe(stats[name])
+        }
       }),
     )
-    expect(encodeStats(STATS).rest).toBeUndefined()
+    expect(restOf(STATS)).toBeUndefined()
   })
 })

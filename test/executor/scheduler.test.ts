@@ -151,8 +151,13 @@ describe('the scheduler', () => {
     expect(of(again, 'invoke')).toMatchObject([{ calls: [{ call: 1, attempt: 2 }] }])
   })
 
-  it('keeps a silence deadline from the last sign of life, whatever it was', () => {
-    const scheduler = new Scheduler(limits)
+  it('keeps a silence deadline from the last sign of life, whatever it was, and says what its worker did', () => {
+    const activity = { state: 'R', cpuMs: 100, overMs: 100 }
+    const asked: [number, number][] = []
+    const scheduler = new Scheduler(limits, Math.random, (...asks) => {
+      asked.push(asks)
+      return activity
+    })
     scheduler.handle({ type: 'submitted', jobs: [map(1, { silenceTimeoutMs: 100 })] }, 0)
     scheduler.handle(started(1, 0), 10)
     scheduler.handle({ type: 'heard', invocation: 1 }, 90)
@@ -163,7 +168,8 @@ describe('the scheduler', () => {
     )
     expect(of(scheduler.handle({ type: 'time' }, 190), 'settle')).toEqual([])
     const silent = scheduler.handle({ type: 'time' }, 280)
-    expect(of(silent, 'settle')).toMatchObject([{ outcome: { why: { by: 'silence', timeoutMs: 100 } } }])
+    expect(of(silent, 'settle')).toMatchObject([{ outcome: { why: { by: 'silence', timeoutMs: 100, activity } } }])
+    expect(asked).toEqual([[1, 100]])
     expect(of(silent, 'stop')).toEqual([{ type: 'stop', invocation: 1 }])
   })
 

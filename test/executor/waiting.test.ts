@@ -15,10 +15,9 @@ afterAll(() => exec.shutdown({ cancelFutures: true }))
 const endless = (_: unknown, task: TaskContext) =>
   new Promise<never>((_resolve, reject) => task.signal.addEventListener('abort', () => reject(new Error('stopped'))))
 const some = async (n: number, task: TaskContext) => (n < 0 ? endless(n, task) : n)
-/** Items of which the last never comes. */
+/** Items of which the first never comes. */
 async function* unread(): AsyncGenerator<number> {
-  yield 1
-  await new Promise(() => undefined)
+  yield await new Promise(() => undefined)
 }
 
 async function stop(...jobs: Job<unknown, unknown>[]): Promise<void> {

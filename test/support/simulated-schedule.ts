@@ -36,6 +36,13 @@ export interface World {
   readonly maxMs: number
   /** Longest a worker takes to stop; until then its calls go on. */
   readonly stopMs?: number
+  /** Of the open job: when more of its calls come, in order, and how its source ends. */
+  readonly source?: {
+    readonly job: string
+    readonly arrivals: readonly { readonly atMs: number; readonly added: number }[]
+    readonly endsAtMs: number
+    readonly fails: boolean
+  }
   readonly cancels?: readonly { atMs: number; job: string; calls?: readonly number[]; running: boolean }[]
   /** Decides instead of chance, where it gives a course. */
   courseOf?(job: string, call: number, attempt: number): Course | undefined
@@ -101,6 +108,8 @@ export class Simulation {
   readonly #live = new Map<number, Live>()
   readonly #agenda: { atMs: number; order: number; act: () => void }[] = []
   readonly #ended = new Set<string>()
+  /** Open jobs whose calls are all known. */
+  readonly #sealed = new Set<string>()
   readonly #parked = new Set<string>()
   #nowMs = 0
   #order = 0
@@ -121,11 +130,24 @@ export class Simulation {
     for (const { atMs, ...cancel } of this.#world.cancels ?? []) {
       this.#later(atMs, () => this.#tell({ type: 'cancel', ...cancel, reason: new Error('enough') }))
     }
+    this.#open()
     for (let steps = 0; this.#agenda.length > 0 && steps < 50_000; steps++) {
       const { atMs, act } = this.#takeFirst()
       this.#nowMs = atMs
       act()
     }
+  }
+
+  #open(): void {
+    const { job, arrivals, endsAtMs, fails } = this.#world.source ?? {
+      job: '',
+      arrivals: [],
+      endsAtMs: -1,
+      fails: false,
+    }
+    for (const { atMs, added } of arrivals) this.#later(atMs, () => this.#tell({ type: 'extended', job, added }))
+    const error = fails ? new Error('the source failed') : undefined
+    if (endsAtMs >= 0) this.#later(endsAtMs, () => this.#tell({ type: 'sealed', job, error }))
   }
 
   /** Names of all calls there ever were. */
@@ -193,6 +215,14 @@ export class Simulation {
         if (command.first !== this.sizes.get(command.job)) this.broken.push('calls were not added at the end')
         this.sizes.set(command.job, command.first + command.added)
         return
+      case 'extended':
+        if (this.#sealed.has(command.job)) this.broken.push('calls came to a job that was sealed')
+        this.sizes.set(command.job, (this.sizes.get(command.job) ?? 0) + command.added)
+        return
+      case 'sealed':
+        if (this.#sealed.has(command.job)) this.broken.push('sealed twice')
+        this.#sealed.add(command.job)
+        return
       case 'wake':
         if (command.atMs < this.#nowMs) this.broken.push('asked to be woken in the past')
         return this.#later(command.atMs - this.#nowMs, () => this.#tell({ type: 'time' }))
@@ -235,6 +265,9 @@ export class Simulation {
     this.invoked.push({ job, calls: numbers, attempts, waits, memoryMiB, atMs: this.#nowMs, endedMaps })
     const ended = numbers.find((call) => this.#ended.has(`${job}/${call}`))
     if (ended !== undefined) this.broken.push(`call ${ended} of ${job} was sent after it had ended`)
+    const reduces = this.#reduces(job)
+    if (reduces?.open === true && !this.#sealed.has(reduces.mapJob))
+      this.broken.push(`${job} began before its maps were known`)
     this.#live.set(invocation, { job, calls, waits, held: new Set(numbers), next: 0, stopping: false, gone: false })
     this.#later(1 + this.#random() * 5, () => {
       if (this.#random() < (this.#world.refuses ?? 0)) this.#refuse(invocation)
@@ -314,7 +347,8 @@ export class Simulation {
   #hasInputs(job: string, call: number): boolean {
     const reduces = this.#reduces(job)
     if (reduces === undefined) return true
-    const maps = reduces.groups[call]?.maps ?? []
+    const size = this.sizes.get(reduces.mapJob) ?? 0
+    const maps = reduces.open ? Array.from({ length: size }, (_, map) => map) : (reduces.groups[call]?.maps ?? [])
     return maps.every((map) => this.#ended.has(`${reduces.mapJob}/${map}`))
   }
 
