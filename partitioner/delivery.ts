@@ -12,8 +12,6 @@ export interface ReadReport {
   readonly empty?: boolean
   /** End of the contiguous bytes that were handed to the function, from `start`. */
   readonly deliveredEnd: number
-  /** Where the nominal range ended, when it was made shorter while it was read. */
-  readonly nominalEnd?: number
   /** Records handed over; absent where they were not counted (bytes, text, stream). */
   readonly records?: number
 }

@@ -55,6 +55,11 @@ export class DividedPlan {
     return { partition, edges: this.#edges[call] }
   }
 
+  /** Where the call ends by now, if it gave something away. */
+  keptEnd(call: number): number | undefined {
+    return this.#children.has(call) ? this.inputOf(call).partition.range.end : undefined
+  }
+
   /** Cuts the range of `parent` at `at`, which lies within it. Gives the division with the number of the new call. */
   divide(parent: number, at: number): Division {
     const { partition, edges } = this.inputOf(parent)

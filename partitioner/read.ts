@@ -75,8 +75,7 @@ export class PartitionReader implements ObjectPartition {
 
   /** What was found and delivered so far, over all passes: the furthest one counts. */
   report(): ReadReport {
-    const report = this.#delivery.report()
-    return this.#end.at === this.#read.partition.range.end ? report : { ...report, nominalEnd: this.#end.at }
+    return this.#delivery.report()
   }
 
   /**

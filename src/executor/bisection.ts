@@ -7,9 +7,26 @@
  * the failure of the whole, seen closer: it counts once. Where both halves succeed (memory, a sum that overflows), the
  * whole is counted no more.
  */
+import type { CloudObject } from '../core/cloud-object.ts'
+import { StorageError } from '../core/errors.ts'
+import { decodeError } from '../functions/error-codec.ts'
+import type { FailureReason } from './scheduler-protocol.ts'
 
 /** Cuts that isolate one record of the longest object, with room to spare; a cap on attempts beside the rule above. */
 const CUTS_PER_RECORD = 64
+
+/** Ends that may be the doing of a record; the others are those of the machinery. */
+const DEATHS: ReadonlySet<string> = new Set(['exited', 'outOfMemory', 'frozen'])
+
+/** Whether a call that reads this object may have failed because of a record of it. */
+export function mayBeARecordsDoing(why: FailureReason, object: CloudObject): boolean {
+  if (why.by === 'timeout' || why.by === 'silence') return true
+  if (why.by === 'death') return DEATHS.has(why.death?.reason ?? '')
+  if (why.by !== 'function') return false
+  const error = decodeError(why.error)
+  // an object that cannot be read is no record's doing
+  return !(error instanceof StorageError && error.bucket === object.bucket && error.key === object.key)
+}
 
 /** The two halves of a failed range, until the first of them fails. */
 interface Suspicion {

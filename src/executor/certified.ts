@@ -2,7 +2,7 @@
 import { type Certificate, certify, type PartitionOutcome } from '../../partitioner/coverage.ts'
 import type { ReadReport } from '../../partitioner/read.ts'
 import { InvalidStateError } from '../core/errors.ts'
-import type { LaunchedJob } from './job-run.ts'
+import type { LaunchedJob } from './launched-job.ts'
 
 /** `errorOf`: why a call read nothing. @throws CoverageError when what was read does not tile every object */
 export function certificateOf(

@@ -2,8 +2,9 @@
  * The divisions of one map job: failed calls halved until single records are found and set aside (`onFailure: "bisect"`),
  * and running ones that give a part away (`splittable`). Knows what every call reads by now.
  *
- * Invariant: a division is in the journal before a call that follows from it is sent. Where one is lost on the way, the
- * commit of a shortened call tells where it ended (ReadReport.nominalEnd), so nothing is read twice or never.
+ * Invariant: of a job with a journal, a division is committed in the place of the call's end before anything follows from
+ * it (by who asked for it: the driver that halves, the worker that gives away), and in the log before a call that follows
+ * from it is sent. So nothing is read twice or never, whoever dies, and whoever wakes up late.
  * Left to others: when a call has failed for good (scheduler), the rules (bisection, splitting, partitioner/halve).
  */
 import { DividedPlan, type Division } from '../../partitioner/divided-plan.ts'
@@ -13,13 +14,15 @@ import { delimiterOf } from '../../partitioner/options.ts'
 import type { Plan } from '../../partitioner/plan.ts'
 import type { ByteRange } from '../core/bytes.ts'
 import type { CloudObject } from '../core/cloud-object.ts'
-import { CallError, ConfigError, InvalidStateError, messageOf, StorageError, ValidationError } from '../core/errors.ts'
+import { CallError, ConfigError, InvalidStateError, messageOf, ValidationError } from '../core/errors.ts'
 import { callId } from '../core/ids.ts'
-import { decodeError } from '../functions/error-codec.ts'
+import type { Commit, SetAside } from '../job/commits.ts'
+import { shortenedId } from '../job/keys.ts'
 import type { CallInput } from '../job/messages.ts'
 import type { AttemptEvent } from '../monitor/monitor.ts'
 import type { BackendResolver } from '../storage/backend.ts'
-import { Bisection } from './bisection.ts'
+import { Bisection, mayBeARecordsDoing } from './bisection.ts'
+import { type DivisionJournal, type QuarantinedRecord, quarantinedRecord } from './division-journal.ts'
 import type { JobRun } from './job-run.ts'
 import type { Inputs } from './launch.ts'
 import { errorOf } from './outcome-error.ts'
@@ -42,8 +45,7 @@ export interface DivisionsSpec {
   readonly settings: DivisionSettings
   /** How an object is read by the driver. */
   source(object: CloudObject): Promise<EdgeSource>
-  /** Puts it into the journal, where there is one. */
-  record?(number: number, division: Division): Promise<void>
+  readonly journal?: DivisionJournal | undefined
 }
 
 /** What of a launch its divisions need. */
@@ -53,7 +55,7 @@ export interface DividableJob {
   readonly inputs: Pick<Inputs, 'plan' | 'edges'>
   readonly feeds: boolean
   resolve: BackendResolver
-  record?: DivisionsSpec['record'] | undefined
+  readonly journal?: DivisionJournal | undefined
   /** Made by earlier drivers, in order. */
   readonly past?: readonly Division[] | undefined
 }
@@ -62,7 +64,7 @@ export interface DividableJob {
  * The divisions of a job; undefined where it is not to be divided.
  * @throws ValidationError for partitions without records to look for, or workers that cannot be told anything
  */
-export function divisionsOf({ run, settings, inputs, feeds, resolve, record, past = [] }: DividableJob) {
+export function divisionsOf({ run, settings, inputs, feeds, resolve, journal, past = [] }: DividableJob) {
   const { plan, edges } = inputs
   if ((settings.onFailure === undefined && settings.splittable !== true) || plan === undefined) return undefined
   if (settings.onFailure === 'bisect' && plan.options.objNewline === null) {
@@ -72,7 +74,7 @@ export function divisionsOf({ run, settings, inputs, feeds, resolve, record, pas
     throw new ConfigError('splittable: the workers of this backend cannot be told anything while they run')
   }
   const source = async ({ backend }: CloudObject) => ({ backend: await resolve(backend) })
-  const divisions = new JobDivisions({ jobId: run.id, plan, edges, settings, source, ...(record && { record }) })
+  const divisions = new JobDivisions({ jobId: run.id, plan, edges, settings, source, journal })
   for (const division of past) divisions.replay(division)
   return divisions
 }
@@ -83,25 +85,10 @@ export interface DivisionLoop {
   resolve(call: number, outcome: CallOutcome): void
 }
 
-/** A record on which the function fails. */
-export interface QuarantinedRecord {
-  readonly object: CloudObject
-  /** Its bytes in the object, delimiter included. */
-  readonly range: ByteRange
-  /** Those bytes; of a record longer than 1 MiB its first MiB. */
-  readonly bytes: Uint8Array
-  /** What the function threw, or what became of its worker. */
-  readonly error: Error
-  readonly callId: string
-}
-
 type Failed = Extract<CallOutcome, { type: 'failed' }>
 
 const MAX_QUARANTINED = 100
 const KEPT_BYTES = 1024 * 1024
-
-/** Ends that may be the doing of a record; the others are those of the machinery. */
-const DEATHS: ReadonlySet<string> = new Set(['exited', 'outOfMemory', 'frozen'])
 
 export class JobDivisions {
   readonly plan: DividedPlan
@@ -114,7 +101,6 @@ export class JobDivisions {
   /** Where the range of a call is to end, from when that is known until the scheduler has taken it. */
   readonly #ends = new Map<number, { readonly at: number; readonly failed: boolean }>()
   readonly #recorded = new Map<number, Promise<void>>()
-  #divisions = 0
   #loop: DivisionLoop | undefined
 
   constructor(spec: DivisionsSpec) {
@@ -133,8 +119,28 @@ export class JobDivisions {
 
   /** A division of an earlier driver; in the order in which they were made. */
   replay({ parent, at, child }: Division): void {
-    this.#divisions += 1
     this.#divide(parent, at, child)
+  }
+
+  /** A call was found divided at `at` by an earlier driver that did not get to log it. */
+  async found(parent: number, at: number): Promise<Division> {
+    const division = this.plan.divide(parent, at)
+    await this.#spec.journal?.record(division)
+    return division
+  }
+
+  /** A record that an earlier driver has set aside. */
+  foundQuarantined(call: number, record: SetAside): QuarantinedRecord {
+    const { object } = this.plan.inputOf(call).partition
+    const found = quarantinedRecord(record, { object, callId: callId(call) })
+    this.quarantined.set(call, found)
+    return found
+  }
+
+  /** Under which the call is committed now, `id` being that under which it was made. */
+  commitIdOf(call: number, id: string): string {
+    const end = this.plan.keptEnd(call)
+    return end === undefined ? id : shortenedId(id, end)
   }
 
   /** In plan order. */
@@ -151,12 +157,7 @@ export class JobDivisions {
     if (this.#bisection === undefined || this.#delimiter === null) return false
     const { object, uncut } = this.plan.inputOf(call).partition
     if (uncut !== undefined) return false
-    if (why.by === 'timeout' || why.by === 'silence') return true
-    if (why.by === 'death') return DEATHS.has(why.death?.reason ?? '')
-    if (why.by !== 'function') return false
-    const error = decodeError(why.error)
-    // an object that cannot be read is no record's doing
-    return !(error instanceof StorageError && error.bucket === object.bucket && error.key === object.key)
+    return mayBeARecordsDoing(why, object)
   }
 
   /** The call failed for good and was parked: it is divided, its record set aside, or it fails. */
@@ -173,7 +174,7 @@ export class JobDivisions {
     this.#ends.delete(parent)
     const division = this.#divide(parent, end.at, child)
     if (end.failed) this.#bisection?.cut(parent, child)
-    const recorded = this.#spec.record?.(this.#divisions++, division)
+    const recorded = this.#spec.journal?.record(division)
     if (recorded === undefined) return
     // who waits for it hears of a failure
     recorded.catch(() => undefined)
@@ -191,6 +192,8 @@ export class JobDivisions {
   watch(event: AttemptEvent, idleSlots: number, nowMs: number): readonly (SplitOrder & { invocation: number })[] {
     const { call, invocation } = event
     if (event.type === 'succeeded') this.#bisection?.succeeded(call)
+    // also where nobody was asked: an attempt may find that a driver before has divided its call
+    if (event.type === 'divided') this.#answered(event)
     if (this.#splitting === undefined) return []
     switch (event.type) {
       case 'started':
@@ -199,9 +202,6 @@ export class JobDivisions {
       case 'progress':
         this.#splitting.progress(call, invocation, event.bytesRead)
         return this.#splitting.choose(idleSlots, nowMs, (each) => this.plan.inputOf(each).partition.range)
-      case 'divided':
-        this.#answered(event)
-        return []
       case 'succeeded':
       case 'failed':
       case 'lost':
@@ -225,15 +225,40 @@ export class JobDivisions {
     const { object, range } = this.plan.inputOf(call).partition
     const source = await this.#spec.source(object)
     const halving = await halve(range, object.size, boundariesOf(object, this.#delimiter as Buffer, source))
-    if (halving.type === 'cut') {
-      this.#ends.set(call, { at: halving.at, failed: true })
-      return this.#loop?.divide(call)
-    }
     if (halving.type === 'none') return this.#loop?.resolve(call, outcome)
+    const { journal } = this.#spec
+    if (halving.type === 'cut') {
+      const commit = await journal?.divide(this.#idOf(call, journal), halving.at)
+      return this.#conclude(call, outcome, commit ?? { type: 'divided', at: halving.at })
+    }
     const bytes = await bytesAt(object, halving.range, KEPT_BYTES, source)
     const error = this.#errorOf(call, outcome)
-    this.quarantined.set(call, { object, range: halving.range, bytes, error, callId: callId(call) })
+    const record = { object, range: halving.range, bytes, error, callId: callId(call) }
+    const commit = await journal?.setAside(this.#idOf(call, journal), record)
+    if (commit !== undefined) return this.#conclude(call, outcome, commit)
+    this.quarantined.set(call, record)
     this.#loop?.resolve(call, { ...outcome, quarantined: true })
+  }
+
+  /** What is committed of a call that failed for good here. */
+  async #conclude(call: number, outcome: Failed, commit: Commit): Promise<void> {
+    switch (commit.type) {
+      case 'divided':
+        this.#ends.set(call, { at: commit.at, failed: true })
+        return this.#loop?.divide(call)
+      case 'set aside':
+        this.foundQuarantined(call, commit.record)
+        return this.#loop?.resolve(call, { ...outcome, quarantined: true })
+      case 'end': {
+        // an attempt that was given up has ended it meanwhile
+        const { journal } = this.#spec as { readonly journal: DivisionJournal }
+        this.#loop?.resolve(call, await journal.outcomeOf(this.#idOf(call, journal), commit.end))
+      }
+    }
+  }
+
+  #idOf(call: number, journal: DivisionJournal): string {
+    return this.commitIdOf(call, journal.idOf(call))
   }
 
   #divide(parent: number, at: number, child: number): Division {

@@ -2,7 +2,7 @@
  * The journal of a job from the driver's side: whether and where one is kept, its beginning, the renewal of its lease
  * while the job runs, the word on how it ended, and its removal. A driver whose job was taken over fails its runs.
  *
- * Workers commit (src/worker/commit.ts): the driver sends no request per call.
+ * Workers commit (src/worker/committed-call.ts): the driver sends no request per call.
  */
 
 import type { Division } from '../../partitioner/divided-plan.ts'
@@ -10,7 +10,7 @@ import type { Config } from '../config/config.ts'
 import type { JournalStorage } from '../config/options.ts'
 import { CancelledError, ConfigError, FencedError, QuernError } from '../core/errors.ts'
 import { functionIdentity } from '../functions/identity.ts'
-import { recordDivision } from '../job/division-log.ts'
+import { DivisionLog, takeDivisions } from '../job/division-log.ts'
 import { createJournal, type NewJournal, type PartRecord, type StoredFunction } from '../job/journal.ts'
 import { deleteJob } from '../job/journal-list.ts'
 import { seriesOf } from '../job/keys.ts'
@@ -28,6 +28,7 @@ import { type BackendResolver, isSeenBy, type Reach } from '../storage/backend.t
 import { probeConditionalPuts } from '../storage/probe.ts'
 import { MAKES_ITS_BUCKETS } from '../storage/storage.ts'
 import type { JobRun, JournalHandle } from './job-run.ts'
+import { keptSettings } from './kept-settings.ts'
 import type { Inputs } from './launch.ts'
 import type { Part } from './parts.ts'
 
@@ -82,6 +83,7 @@ export class JobJournal implements JournalHandle {
   readonly place: JournalPlace
   readonly generations: Generations
   readonly #lease: DriverLease
+  #divisions: DivisionLog
   #ended: Promise<boolean> | undefined
   #removed: Promise<void> | undefined
 
@@ -90,6 +92,7 @@ export class JobJournal implements JournalHandle {
     this.place = place
     this.generations = generations
     this.#lease = lease
+    this.#divisions = new DivisionLog(place, { name, epoch: lease.epoch })
   }
 
   get epoch(): number {
@@ -102,8 +105,15 @@ export class JobJournal implements JournalHandle {
   }
 
   /** @throws FencedError when another driver divides the job's calls now */
-  recordDivision(number: number, division: Division): Promise<void> {
-    return recordDivision(this.place, this, number, division)
+  recordDivision(division: Division): Promise<void> {
+    return this.#divisions.record(division)
+  }
+
+  /** What drivers before have divided, in order; they divide no more. @throws FencedError */
+  async takeDivisions(): Promise<Division[]> {
+    const { log, divisions } = await takeDivisions(this.place, this)
+    this.#divisions = log
+    return divisions
   }
 
   headOf(jobId: string): JournalHead {
@@ -128,7 +138,11 @@ export class JobJournal implements JournalHandle {
     timer.unref()
     this.#ended = Promise.all(runs.map((run) => run.ended)).then((errors) => {
       clearInterval(timer)
-      return this.#end(errors.find((error) => error !== undefined))
+      const quarantined = runs[0]?.launched?.divisions?.quarantined.size
+      return this.#end(
+        errors.find((error) => error !== undefined),
+        quarantined,
+      )
     })
   }
 
@@ -143,11 +157,15 @@ export class JobJournal implements JournalHandle {
     return this.#removed
   }
 
+  async sweep(): Promise<void> {
+    await this.place.backend.sweep?.(this.place.bucket, [])
+  }
+
   /** Whether this driver had the last word. */
-  async #end(error: Error | undefined): Promise<boolean> {
+  async #end(error: Error | undefined, quarantined: number | undefined): Promise<boolean> {
     const state = error === undefined ? 'succeeded' : error instanceof CancelledError ? 'interrupted' : 'failed'
     try {
-      return await this.#lease.end(state, Date.now(), error?.message)
+      return await this.#lease.end(state, Date.now(), error?.message, quarantined)
     } catch (problem) {
       // results are delivered all the same; whoever looks sees a driver that stopped, and all commits
       if (problem instanceof QuernError) return false
@@ -200,7 +218,10 @@ function headOf({ name, place, generations }: Kept, jobId: string): JournalHead 
   return { backend: place.backend.name, bucket: place.bucket, name, series: seriesOf(jobId, generations.code) }
 }
 
-/** Writes the journal of a job that was submitted; its lease is held from here on. */
+/**
+ * Writes the journal of a job that was submitted; its lease is held from here on.
+ * @throws SerializationError when an option cannot be kept: nothing has been written then
+ */
 export async function beginJournal(
   place: JournalPlace,
   parts: readonly Part[],
@@ -228,7 +249,7 @@ export async function storedFunction({ head, extraArgs }: Pick<Part, 'head' | 'e
 function recordOf({ run, settings, reduce }: Part, inputs: Inputs): PartRecord {
   const { id: jobId, kind, name: title, memoryMiB } = run.spec
   const calls = reduce === undefined ? inputs.count : reduceCalls(reduce.byKey, inputs)
-  const common = { jobId, title, calls, memoryMiB, settings: { ...settings } }
+  const common = { jobId, title, calls, memoryMiB, settings: keptSettings(settings) }
   return reduce === undefined ? { ...common, kind: 'map' } : { ...common, kind: kind as 'reduce', reduce }
 }
 

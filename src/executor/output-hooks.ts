@@ -9,13 +9,14 @@ import type { CloudObject } from '../core/cloud-object.ts'
 import { decodeValue, encodeValue } from '../functions/codec.ts'
 import type { CallEnd, CommitPlace } from '../job/commits.ts'
 import { outputsKey } from '../job/keys.ts'
+import type { Generations } from '../job/lease.ts'
 import { inputsOf, type OutputInput } from '../job/manifest.ts'
 import type { CallInput, JournalHead } from '../job/messages.ts'
 import type { CallOutput, OutputHead, OutputPlan, OutputRecord } from '../job/output.ts'
 import { type JournalPlace, jsonBytes } from '../job/place.ts'
 import type { BackendResolver, Reach, StorageBackend } from '../storage/backend.ts'
 import { probeConditionalPuts } from '../storage/probe.ts'
-import { commitPlace } from '../worker/commit.ts'
+import { commitPlace } from '../worker/committed-call.ts'
 import { publishedOutput, publishOutput } from '../worker/output-publish.ts'
 import type { JobRun } from './job-run.ts'
 import type { Inputs } from './launch.ts'
@@ -28,6 +29,8 @@ export interface OutputHooks {
   outputOf(call: number): CallOutput
   /** Settles when the manifest is there. @throws StorageError PRECONDITION_FAILED when another job's came between */
   conclude(): Promise<void>
+  /** Removes what workers that are gone left half-written beside the outputs. */
+  sweep(): Promise<void>
 }
 
 /** The run whose calls write, as the run loop sees it. */
@@ -42,7 +45,10 @@ export interface OutputRun {
 export type HookOutputs = (run: OutputRun) => OutputHooks
 
 /** `reduce`: set where the reducers write. */
-export function outputSubject({ plan, count }: Inputs, reduce: { readonly byKey: boolean } | undefined): OutputSubject {
+export function outputSubject(
+  { plan, count }: Pick<Inputs, 'plan' | 'count'>,
+  reduce: { readonly byKey: boolean } | undefined,
+): OutputSubject {
   if (reduce === undefined) return { kind: 'map', count, plan }
   const groups = groupsOf(plan?.partitions, count, reduce.byKey)
   return { kind: 'reduce', count: groups.length, plan, groups }
@@ -79,6 +85,10 @@ export function outputHooks(plan: OutputPlan, subject: OutputSubject, resolve: B
     return {
       outputOf: (call) => (call < plan.calls.length ? output.of(call) : partOf(output, subject, at.inputOf(call))),
       conclude: () => conclude(output, subject, at, resolve),
+      sweep: async () => {
+        const { backend, bucket } = plan.head
+        await (await resolve(backend)).sweep?.(bucket, [plan.manifest.key, ...plan.calls.map(({ key }) => key)])
+      },
     }
   }
 }
@@ -106,11 +116,12 @@ export function outputResults(
 /** The outputs of a job whose commits were all discarded: what it has published so far is replaced. */
 export async function outputsAnew(
   plan: OutputPlan,
-  journal: JournalPlace & { readonly name: string },
+  journal: JournalPlace & { readonly name: string; readonly generations: Generations },
   resolve: BackendResolver,
 ): Promise<OutputPlan> {
   const anew = await replaceable(plan, [...plan.calls.keys()], resolve)
-  await journal.backend.put(journal.bucket, outputsKey(journal.name), jsonBytes(anew))
+  const { backend, bucket, name, generations } = journal
+  await backend.put(bucket, outputsKey(name, generations.replan), jsonBytes(anew))
   return anew
 }
 
@@ -124,7 +135,7 @@ async function conclude(
   const conclusion = {
     job: journal.name,
     outputs: () => published(run, order),
-    inputsOf: (place: number) => inputsAt(subject, order[place] as number, inputOf),
+    inputsOf: (place: number) => inputsAt(subject, order[place] as number, { inputOf, run }),
     journal: await commitPlace(journal, resolve),
   }
   await output.conclude(conclusion, resolve)
@@ -134,9 +145,15 @@ function* published({ results }: JobRun, order: readonly number[]): Generator<Cl
   for (const call of order) yield results.has(call) ? (decodeValue(results.get(call)) as CloudObject) : undefined
 }
 
-/** What a call reads, divided or not. The groups of a reduce are of the plan's partitions, which their parts tile. */
-function inputsAt(subject: OutputSubject, call: number, inputOf: (call: number) => CallInput): readonly OutputInput[] {
+/** What a call reads, divided or not; of one whose record was set aside, that record. The groups of a reduce are of the plan's partitions, which their parts tile. */
+function inputsAt(
+  subject: OutputSubject,
+  call: number,
+  { inputOf, run }: Pick<OutputRun, 'inputOf' | 'run'>,
+): readonly OutputInput[] {
   if (subject.plan === undefined || subject.kind === 'reduce') return outputInputs(subject, call)
+  const aside = run.launched?.divisions?.quarantined.get(call)
+  if (aside !== undefined) return [{ url: aside.object.url, etag: aside.object.etag, range: aside.range }]
   const input = inputOf(call)
   return input.type === 'partition' ? inputsOf([input.partition]) : []
 }

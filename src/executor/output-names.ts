@@ -135,7 +135,8 @@ function assertName(name: unknown, place: OutputPlace, { anyKey }: NamingRules):
   if (!segments.every(isFileName)) throw refuse('expected a path that a file system can hold')
 }
 
-function assertApart(names: readonly string[], places: readonly OutputPlace[], { anyKey }: NamingRules): void {
+/** @throws ValidationError for two calls of one name, and for a name that a file system would hold as file and folder */
+export function assertApart(names: readonly string[], places: readonly OutputPlace[], { anyKey }: NamingRules): void {
   const callOf = new Map<string, number>()
   for (const [call, name] of names.entries()) {
     const other = callOf.get(name)

@@ -19,6 +19,9 @@ import { type OutputName, type OutputPlace, outputNames } from './output-names.t
 /** So few keys are looked at one by one; for more, their prefix is listed. */
 const HEADS = 16
 const REQUESTS_AT_ONCE = 8
+
+type Place = Pick<OutputSettings['to'], 'backend' | 'bucket'>
+
 /** What the outputs are of. */
 export interface OutputSubject {
   readonly kind: 'map' | 'reduce'
@@ -53,8 +56,7 @@ export async function planOutput(
   const naming = { name: settings.name as OutputName | undefined, kind: subject.kind, compress }
   const names = outputNames(placesOf(subject), { ...naming, anyKey: store.capabilities.anyKey })
   const keys = names.map((name) => prefix + name)
-  assertHeld(keys, store)
-  assertNoInput(to, keys, subject)
+  assertUsable(keys, { head: to, subject, store })
   const manifestKey = prefix + MANIFEST_NAME
   const found = await versionsOf(store, bucket, prefix, [...keys, manifestKey])
   const [existing] = found.keys()
@@ -68,7 +70,22 @@ export async function planOutput(
     manifest: expected(manifestKey),
     calls: keys.map(expected),
     previous: found.has(manifestKey) ? await previousOutputs(store, bucket, prefix) : [],
+    ifExists,
+    naming: typeof settings.name === 'function' ? 'function' : { name: settings.name },
   }
+}
+
+/** @throws ValidationError for keys that the store cannot hold, or that are inputs of the job */
+export function assertUsable(
+  keys: readonly string[],
+  target: {
+    readonly head: Place
+    readonly subject: OutputSubject
+    readonly store: StorageBackend
+  },
+): void {
+  assertHeld(keys, target.store)
+  assertNoInput(target.head, keys, target.subject)
 }
 
 /** The plan with what lies at the keys of these calls now: their commits were discarded, what they published is to go. */
@@ -106,7 +123,7 @@ export async function manifestAt(
 }
 
 /** Where each call's output comes from, for its name. */
-function placesOf({ kind, count, plan, groups }: OutputSubject): OutputPlace[] {
+export function placesOf({ kind, count, plan, groups }: OutputSubject): OutputPlace[] {
   if (kind === 'reduce') return (groups ?? []).map(({ object }, call) => ({ call, object, index: 0, count: 1 }))
   if (plan !== undefined) return plan.partitions.map((partition, call) => ({ ...partition, call }))
   return Array.from({ length: count }, (_, call) => ({ call, index: call, count }))
@@ -131,7 +148,7 @@ function assertHeld(keys: readonly string[], { name, capabilities }: StorageBack
   throw new ValidationError(`output: ${name} cannot hold the key ${JSON.stringify(refused)}; give output.name`)
 }
 
-function assertNoInput(to: OutputSettings['to'], keys: readonly string[], { plan }: OutputSubject): void {
+function assertNoInput(to: Place, keys: readonly string[], { plan }: OutputSubject): void {
   const inputs = new Set<string>()
   for (const { object } of plan?.partitions ?? []) {
     if (object.backend === to.backend && object.bucket === to.bucket) inputs.add(object.key)
@@ -143,7 +160,7 @@ function assertNoInput(to: OutputSettings['to'], keys: readonly string[], { plan
 }
 
 /** Etags of those keys that are there. */
-async function versionsOf(
+export async function versionsOf(
   store: StorageBackend,
   bucket: string,
   prefix: string,
@@ -160,7 +177,7 @@ async function versionsOf(
   return found
 }
 
-function alreadyThere({ backend, bucket }: OutputSettings['to'], key: string): StorageError {
+export function alreadyThere({ backend, bucket }: Place, key: string): StorageError {
   const what = "the output is there already; give output.ifExists: 'replace', or another output.to"
   return new StorageError('ALREADY_EXISTS', what, { backend, operation: 'output', bucket, key })
 }

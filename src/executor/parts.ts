@@ -7,7 +7,7 @@ import { groupsOf } from '../../reducers/groups.ts'
 import type { ComputeCapabilities } from '../compute/backend.ts'
 import type { Config } from '../config/config.ts'
 import type { CallSettings, MapSettings } from '../config/options.ts'
-import { jobKey } from '../core/ids.ts'
+import { callId, jobKey } from '../core/ids.ts'
 import { shippingFunctions } from '../functions/capture.ts'
 import { encodeValue } from '../functions/codec.ts'
 import type { ShippedBlob, ShippedFunction } from '../functions/shipped.ts'
@@ -119,13 +119,14 @@ export function launchRuns(
     journal === undefined ? {} : hookOutputs?.({ run, journal: journal.head, inputOf })
   const mapInputOf = (call: number) => divisions?.inputOf(call) ?? inputs.inputOf(call)
   map.run.launch({
-    scheduler: { ...scheduled(map, calls, config, mapJournal?.restored), divides },
+    scheduler: { ...scheduled(map, calls, config, mapJournal?.restored), divides, open: inputs.items !== undefined },
     shared: sharedPart(map, mapJournal),
     plan: inputs.plan,
+    items: inputs.items,
     pinOf: inputs.pinOf,
     inputOf: mapInputOf,
     divisions,
-    commitOf: mapJournal?.idOf,
+    commitOf: mapJournal && commitIds(mapJournal, divisions),
     ...(reduce === undefined ? hooksOf(map, mapJournal, mapInputOf) : {}),
   })
   if (reduce?.reduce === undefined) return [map.run]
@@ -133,9 +134,11 @@ export function launchRuns(
   const groups = groupsOf(inputs.plan?.partitions, inputs.count, byKey, divisions?.plan.divisions)
   const reduceJournal = journalOf(reduce.run.id)
   const anyOrder = folds?.commutative === true
-  const reduces: ReduceSpec = { mapJob: map.run.key, spawnReducer, groups, anyOrder }
+  const open = inputs.items !== undefined
+  const reduces: ReduceSpec = { mapJob: map.run.key, spawnReducer, groups, anyOrder, open }
   const inputOf = (call: number): CallInput => {
-    return { type: 'results', count: groups[call]?.maps.length ?? 0, object: groups[call]?.object }
+    const count = open ? map.run.totals.calls : (groups[call]?.maps.length ?? 0)
+    return { type: 'results', count, object: groups[call]?.object }
   }
   reduce.run.launch({
     scheduler: { ...scheduled(reduce, groups.length, config, reduceJournal?.restored), reduces },
@@ -145,6 +148,12 @@ export function launchRuns(
     ...hooksOf(reduce, reduceJournal, inputOf),
   })
   return [map.run, reduce.run]
+}
+
+/** Undefined where all calls are committed under their own. */
+function commitIds({ idOf }: PartJournal, divisions: JobDivisions | undefined) {
+  if (divisions === undefined) return idOf
+  return (call: number) => divisions.commitIdOf(call, idOf?.(call) ?? callId(call))
 }
 
 function sharedPart({ run, head, extraArgs }: Part, journal: PartJournal | undefined) {

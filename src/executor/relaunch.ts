@@ -1,15 +1,14 @@
 /** A job that was taken over → what is launched of it: its commits restored, its divisions made again, its outputs joined. */
-import type { Division } from '../../partitioner/divided-plan.ts'
-import type { ReadReport } from '../../partitioner/read.ts'
 import type { OutputPlan } from '../job/output.ts'
 import type { BackendResolver } from '../storage/backend.ts'
+import { divisionsJournal } from './division-journal.ts'
 import { divisionsOf, type JobDivisions } from './divisions.ts'
 import { JobJournal } from './durable.ts'
 import type { JobRun } from './job-run.ts'
 import { outputHooks, outputResults, outputSubject, outputsAnew } from './output-hooks.ts'
 import type { Launch, Part, PartJournal, ReduceForm } from './parts.ts'
 import type { ResumedRuns } from './resume.ts'
-import { type RestoredEnd, restoreCalls, type StoredPart, type TakenJob } from './resumed-job.ts'
+import { restoreCalls, type StoredPart, type TakenJob } from './resumed-job.ts'
 import type { RestoredCall } from './scheduler-protocol.ts'
 
 export interface Relaunching {
@@ -23,13 +22,13 @@ export async function relaunched(taken: TakenJob, runs: ResumedRuns, around: Rel
   const { inputs, isFinished } = taken
   const [map, reduce] = taken.parts as readonly [StoredPart, StoredPart | undefined]
   const divisions = dividedBefore(taken, runs.map, around)
-  const maps = divisions?.plan.calls ?? inputs.count
-  const mapCalls = await restoreCalls(map, runs.map, maps, isFinished, resultOf(map, isFinished, around))
-  if (divisions !== undefined) await divideAsCommitted(divisions, mapCalls, taken)
+  const restoring = { isFinished, divisions, resultOf: resultOf(map, isFinished, around) }
+  const mapCalls = await restoreCalls(map, runs.map, divisions?.plan.calls ?? inputs.count, restoring)
   const journals = new Map([[map.record.jobId, partJournal(taken, map, mapCalls)]])
   if (reduce !== undefined && runs.reduce !== undefined) {
     const { calls } = reduce.record
-    const restored = await restoreCalls(reduce, runs.reduce, calls, isFinished, resultOf(reduce, isFinished, around))
+    const results = resultOf(reduce, isFinished, around)
+    const restored = await restoreCalls(reduce, runs.reduce, calls, { isFinished, resultOf: results })
     journals.set(reduce.record.jobId, partJournal(taken, reduce, restored))
   }
   return {
@@ -42,8 +41,8 @@ export async function relaunched(taken: TakenJob, runs: ResumedRuns, around: Rel
   }
 }
 
-function partOf({ record, head, extraArgs }: StoredPart, run: JobRun): Part {
-  return { run, settings: record.settings, head, extraArgs, reduce: record.reduce as ReduceForm | undefined }
+function partOf({ record, settings, head, extraArgs }: StoredPart, run: JobRun): Part {
+  return { run, settings, head, extraArgs, reduce: record.reduce as ReduceForm | undefined }
 }
 
 function partJournal({ journal }: TakenJob, part: StoredPart, restored: readonly RestoredCall[]): PartJournal {
@@ -53,38 +52,18 @@ function partJournal({ journal }: TakenJob, part: StoredPart, restored: readonly
 
 function dividedBefore(taken: TakenJob, run: JobRun, { resolve, feeds }: Relaunching): JobDivisions | undefined {
   const { inputs, journal, divisions: past } = taken
-  const { settings } = (taken.parts[0] as StoredPart).record
-  const record =
+  const { record, settings, head, idOf } = taken.parts[0] as StoredPart
+  const kept =
     journal instanceof JobJournal
-      ? (number: number, division: Division) => journal.recordDivision(number, division)
+      ? divisionsJournal(journal, { jobId: record.jobId, output: head.output, idOf }, resolve)
       : undefined
-  return divisionsOf({ run, settings, inputs, feeds, resolve, record, past })
-}
-
-/** A call that gave a part away and ended says so in its commit, also where the record of it was lost with its driver. */
-async function divideAsCommitted(
-  divisions: JobDivisions,
-  restored: readonly RestoredCall[],
-  { journal, divisions: past }: TakenJob,
-): Promise<void> {
-  let number = past.length
-  for (const { call, outcome } of restored) {
-    const read = outcome.type === 'succeeded' ? (outcome.read as ReadReport | undefined) : undefined
-    const input = divisions.inputOf(call)
-    if (read?.nominalEnd === undefined || input.type !== 'partition') continue
-    if (read.nominalEnd >= input.partition.range.end) continue
-    const division = { parent: call, at: read.nominalEnd, child: divisions.plan.calls }
-    if (journal instanceof JobJournal) await journal.recordDivision(number, division)
-    divisions.replay(division)
-    number += 1
-  }
+  return divisionsOf({ run, settings, inputs, feeds, resolve, journal: kept, past })
 }
 
 /** The result of a call that wrote an output is the object it is published as. */
-function resultOf({ head, place, idOf }: StoredPart, isFinished: boolean, { resolve }: Relaunching) {
+function resultOf({ head, place }: StoredPart, isFinished: boolean, { resolve }: Relaunching) {
   if (head.output === undefined) return undefined
-  const results = outputResults(head.output, place, resolve, isFinished)
-  return (end: RestoredEnd, call: number): Promise<Uint8Array> => results(end, idOf(call))
+  return outputResults(head.output, place, resolve, isFinished)
 }
 
 async function hooksOf(taken: TakenJob, { resolve }: Relaunching): Promise<Launch['hookOutputs']> {
@@ -92,6 +71,8 @@ async function hooksOf(taken: TakenJob, { resolve }: Relaunching): Promise<Launc
   if (outputs === undefined) return undefined
   const kept = outputs as OutputPlan
   // what older code published is to be replaced
-  const plan = isNewCode ? await outputsAnew(kept, { ...journal.place, name: journal.name }, resolve) : kept
+  const plan = isNewCode
+    ? await outputsAnew(kept, { ...journal.place, name: journal.name, generations: journal.generations }, resolve)
+    : kept
   return outputHooks(plan, outputSubject(inputs, parts[1]?.record.reduce), resolve)
 }

@@ -22,8 +22,11 @@ export interface ReplannedJob {
   readonly replan: number
   /** Calls of it were divided. */
   readonly divided: boolean
-  /** It writes outputs, which were named for the plan it had. */
-  readonly outputs: boolean
+}
+
+export interface ReplannedPlan extends StoredPlan {
+  /** The call of the plan before that it was; undefined for one of an object that was planned anew. */
+  before(call: number): number | undefined
 }
 
 const HEADS_AT_ONCE = 16
@@ -32,14 +35,14 @@ const HEADS_AT_ONCE = 16
  * The new plan, in the journal already; undefined when nothing has changed.
  *
  * @throws NotFoundError when an object is gone
- * @throws InvalidStateError for a job whose calls were divided, or that writes outputs
+ * @throws InvalidStateError for a job whose calls were divided: its parts are numbered as they were cut of that plan
  */
 export async function planAnew(
   job: ReplannedJob,
   { plan, idOf }: StoredPlan,
   committed: ReadonlySet<string>,
   resolve: BackendResolver,
-): Promise<StoredPlan | undefined> {
+): Promise<ReplannedPlan | undefined> {
   const firsts = plan.partitions.flatMap(({ index }, call) => (index === 0 ? [call] : []))
   const open = firsts.filter((first) => {
     const { count } = plan.partitions[first] as Partition
@@ -52,11 +55,6 @@ export async function planAnew(
   })
   if (changed.size === 0) return undefined
   if (job.divided) throw new InvalidStateError(`${job.name} has calls that were divided: it cannot be planned anew`)
-  if (job.outputs) {
-    throw new InvalidStateError(
-      `the outputs of ${job.name} were named for the plan it had: submit it again with output.ifExists: 'replace'`,
-    )
-  }
   const anew = new Replanned(plan, job.replan)
   for (const first of firsts) {
     const object = changed.get(first)
@@ -69,7 +67,7 @@ export async function planAnew(
     planFile(job.name, job.replan),
     encodePlan(anew.plan, (call) => anew.ids.get(call)),
   )
-  return { plan: anew.plan, idOf: anew.idOf }
+  return { plan: anew.plan, idOf: anew.idOf, before: anew.before }
 }
 
 /** The object as it is now; undefined where it is the planned version, or no version can be told. */
@@ -87,6 +85,7 @@ class Replanned {
   readonly #prefix: string
   readonly #partitions: Partition[] = []
   readonly #idOfCall: string[] = []
+  readonly #beforeOfCall: (number | undefined)[] = []
 
   constructor(before: Plan, replan: number) {
     this.#before = before
@@ -99,11 +98,13 @@ class Replanned {
 
   readonly idOf = (call: number): string => this.#idOfCall[call] as string
 
+  readonly before = (call: number): number | undefined => this.#beforeOfCall[call]
+
   /** The object whose first partition this was, as it was. */
   keep(first: number, id: string): void {
     const { count } = this.#before.partitions[first] as Partition
     const [, prefix = '', number = ''] = /^(.*?)(\d+)$/.exec(id) ?? []
-    this.#add(this.#before.partitions.slice(first, first + count), { prefix, first: Number(number) })
+    this.#add(this.#before.partitions.slice(first, first + count), { prefix, first: Number(number) }, first)
   }
 
   cut(object: CloudObject): void {
@@ -113,10 +114,11 @@ class Replanned {
     this.#add(partitions, { prefix: this.#prefix, first: this.#partitions.length })
   }
 
-  #add(partitions: readonly Partition[], ids: Ids): void {
+  #add(partitions: readonly Partition[], ids: Ids, before?: number): void {
     this.ids.set(this.#partitions.length, ids)
     partitions.forEach((partition, i) => {
       this.#partitions.push(partition)
+      this.#beforeOfCall.push(before === undefined ? undefined : before + i)
       this.#idOfCall.push(`${ids.prefix}${callId(ids.first + i)}`)
     })
   }

@@ -24,15 +24,22 @@ import {
   readOutputs,
   readPlan,
 } from '../job/journal.ts'
-import { commitsPrefix, seriesOf } from '../job/keys.ts'
+import { commitsPrefix, outputsKey, seriesOf } from '../job/keys.ts'
 import { DriverLease, type Generations } from '../job/lease.ts'
 import { encodeJob, type JobHead } from '../job/messages.ts'
-import { type JournalPlace, listUnder } from '../job/place.ts'
+import type { OutputPlan } from '../job/output.ts'
+import { type JournalPlace, jsonBytes, listUnder } from '../job/place.ts'
 import { decodeItems, type StoredPlan } from '../job/stored-inputs.ts'
+import type { QuarantinedRecord } from './division-journal.ts'
+import type { JobDivisions } from './divisions.ts'
 import { FinishedJournal, JobJournal, journalPlace, type Stores } from './durable.ts'
 import type { JobRun } from './job-run.ts'
+import { readSettings } from './kept-settings.ts'
 import { type Inputs, planInputs } from './launch.ts'
-import { planAnew } from './replan.ts'
+import { outputSubject } from './output-hooks.ts'
+import { outputsReplanned } from './output-replan.ts'
+import type { JobSettings } from './parts.ts'
+import { planAnew, type ReplannedPlan } from './replan.ts'
 import type { RestoredCall } from './scheduler-protocol.ts'
 
 export interface ResumeSettings {
@@ -60,6 +67,7 @@ export interface TakenJob {
 
 export interface StoredPart {
   readonly record: PartRecord
+  readonly settings: JobSettings
   readonly head: JobHead
   /** Encoded. */
   readonly extraArgs: Uint8Array
@@ -67,8 +75,6 @@ export interface StoredPart {
   /** Under which a call is committed. */
   idOf(call: number): string
 }
-
-export type RestoredEnd = Pick<CallEnd, 'result' | 'output'>
 
 const NO_BYTES = new Uint8Array(0)
 const READS_AT_ONCE = 32
@@ -88,30 +94,27 @@ export async function takeJob(name: string, settings: ResumeSettings, stores: St
   const isFinished = driver.record.ended?.state === 'succeeded' && !useNewCode
   const functions = await readFunctions(place, opened, { anyCode: isFinished || useNewCode, anyEnv: isFinished })
   const dividedBefore = await readDivisions(place, record.name)
-  const outputs = await readOutputs(place, record.name)
   let { code, replan } = driver.record
+  let outputs = await readOutputs(place, record, replan)
   let plan = record.inputs === 'plan' ? await readPlan(place, record.name, replan) : undefined
   if (useNewCode) {
     code += 1
     await putFunctions(place, record.name, functions, code)
   } else if (wantsReplan && !isFinished && plan !== undefined) {
     const done = await committedIds(mapPlace(place, record, code))
-    const job = {
-      place,
-      name: record.name,
-      replan: replan + 1,
-      divided: dividedBefore.length > 0,
-      outputs: outputs !== undefined,
-    }
+    const job = { place, name: record.name, replan: replan + 1, divided: dividedBefore.length > 0 }
     const anew = await planAnew(job, plan, done, stores.resolve)
-    if (anew !== undefined) plan = anew
-    if (anew !== undefined) replan += 1
+    if (anew !== undefined) {
+      plan = anew
+      replan += 1
+      if (outputs !== undefined) outputs = await renamed(outputs as OutputPlan, anew, { place, record, replan }, stores)
+    }
   }
   const journal = isFinished
     ? new FinishedJournal(record.name, place, driver)
     : await takeLease(place, opened, { code, replan })
   // a driver that still lived may have divided until its lease was taken
-  const divisions = isFinished ? dividedBefore : await readDivisions(place, record.name)
+  const divisions = journal instanceof JobJournal ? await divisionsTaken(journal, record) : dividedBefore
   const parts = functions.map((part): StoredPart => {
     const series = seriesOf(part.record.jobId, code)
     const idOf = idsOf(part.record.kind === 'map' ? plan : undefined, replan)
@@ -124,33 +127,82 @@ export async function takeJob(name: string, settings: ResumeSettings, stores: St
   return { record, journal, inputs, parts, divisions, isFinished, isNewCode: useNewCode, outputs }
 }
 
+/** In the journal beside the plan that it is of. */
+async function renamed(
+  outputs: OutputPlan,
+  { plan, before }: ReplannedPlan,
+  job: { readonly place: JournalPlace; readonly record: JobRecord; readonly replan: number },
+  { resolve }: Stores,
+): Promise<OutputPlan> {
+  const { place, record, replan } = job
+  const reduce = record.parts[1]?.reduce
+  const subject = outputSubject({ plan, count: plan.partitions.length }, reduce)
+  const anew = await outputsReplanned(outputs, { subject, before }, resolve)
+  await place.backend.put(place.bucket, outputsKey(record.name, replan), jsonBytes(anew))
+  return anew
+}
+
+async function divisionsTaken(journal: JobJournal, { parts }: JobRecord): Promise<readonly Division[]> {
+  const { onFailure, splittable } = (parts[0] as PartRecord).settings
+  return onFailure === undefined && splittable !== true ? [] : journal.takeDivisions()
+}
+
+export interface Restoring {
+  /** It succeeded: calls without a commit failed and were tolerated. */
+  readonly isFinished: boolean
+  /** Of a part whose calls may be divided. */
+  readonly divisions?: JobDivisions | undefined
+  /** What a call gave where that is not the result in its commit. */
+  readonly resultOf?: ((end: CallEnd, id: string) => Promise<Uint8Array>) | undefined
+}
+
 /**
- * Gives a run the results that are committed; the calls they are of, for the scheduler. `calls`: how many the part has
- * by now. Of a job that succeeded, calls without a commit failed and were tolerated. `resultOf`: what a call gave where
- * that is not the result in its commit.
+ * Gives a run the results that are committed; the calls they are of, for the scheduler. `calls`: how many the part has as
+ * far as its divisions are logged; those that are only committed are made here.
  */
 export async function restoreCalls(
   { place, idOf, record }: StoredPart,
   run: JobRun,
   calls: number,
-  isFinished: boolean,
-  resultOf?: (end: RestoredEnd, call: number) => Promise<Uint8Array>,
+  { isFinished, divisions, resultOf }: Restoring,
 ): Promise<RestoredCall[]> {
   const committed = await committedIds(place)
-  const wanted = Array.from({ length: calls }, (_, call) => call).filter((call) => committed.has(idOf(call)))
-  const restored = await mapConcurrent(wanted, READS_AT_ONCE, async (call): Promise<RestoredCall[]> => {
-    const end = await readCommit(place, idOf(call))
-    if (end === undefined) return []
-    run.results.put(call, (await resultOf?.(end, call)) ?? end.result)
-    const { stats, read, attempt } = end
-    // the result is there already: a million of them must not be held here
-    return [{ call, attempts: attempt, outcome: { type: 'succeeded', result: NO_BYTES, stats, read } }]
-  })
-  const found = restored.flat()
-  if (!isFinished || found.length === calls) return found
+  const idNow = (call: number) => divisions?.commitIdOf(call, idOf(call)) ?? idOf(call)
+  const found: RestoredCall[] = []
+  let known = calls
+  for (let pending = Array.from({ length: calls }, (_, call) => call); pending.length > 0; ) {
+    const wanted = pending.filter((call) => committed.has(idNow(call)))
+    pending = []
+    const divided: { call: number; at: number }[] = []
+    await mapConcurrent(wanted, READS_AT_ONCE, async (call) => {
+      const id = idNow(call)
+      const commit = await readCommit(place, id)
+      if (commit?.type === 'divided') divided.push({ call, at: commit.at })
+      if (commit?.type === 'set aside') found.push(setAside(call, divisions?.foundQuarantined(call, commit.record)))
+      if (commit?.type !== 'end') return
+      const { end } = commit
+      run.results.put(call, (await resultOf?.(end, id)) ?? end.result)
+      const { stats, read, attempt } = end
+      // the result is there already: a million of them must not be held here
+      found.push({ call, attempts: attempt, outcome: { type: 'succeeded', result: NO_BYTES, stats, read } })
+    })
+    for (const { call, at } of divided.sort((a, b) => a.call - b.call)) {
+      const division = await divisions?.found(call, at)
+      if (division === undefined)
+        throw new InvalidStateError(`call ${callId(call)} was divided in a job that divides none`)
+      pending.push(call, division.child)
+      known += 1
+    }
+  }
+  if (!isFinished || found.length === known) return found
   const there = new Set(found.map(({ call }) => call))
-  for (let call = 0; call < calls; call++) if (!there.has(call)) found.push(tolerated(record.jobId, call))
+  for (let call = 0; call < known; call++) if (!there.has(call)) found.push(tolerated(record.jobId, call))
   return found
+}
+
+function setAside(call: number, record: QuarantinedRecord | undefined): RestoredCall {
+  const error = record?.error ?? new CallError(`the record of call ${callId(call)} was set aside`, callId(call))
+  return { call, attempts: 0, outcome: { type: 'failed', why: { by: 'error', error }, quarantined: true } }
 }
 
 function tolerated(jobId: string, call: number): RestoredCall {
@@ -177,7 +229,9 @@ async function readFunctions(
             `useNewCode: true runs it as it is now and discards what was committed`,
         )
       }
-      return { record: part, head, extraArgs }
+      // of a job that is over nothing is tried again
+      const settings = anyEnv ? (part.settings as JobSettings) : await readSettings(part.settings)
+      return { record: part, settings, head, extraArgs }
     }),
   )
 }

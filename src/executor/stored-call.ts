@@ -7,7 +7,7 @@ import { callId } from '../core/ids.ts'
 import { readCommit } from '../job/commits.ts'
 import { readDivisions } from '../job/division-log.ts'
 import { type OpenJournal, openItems, openJournal, type PartRecord, readFunction, readPlan } from '../job/journal.ts'
-import { seriesOf } from '../job/keys.ts'
+import { seriesOf, shortenedId } from '../job/keys.ts'
 import type { CallInput, JobHead } from '../job/messages.ts'
 import type { JournalPlace } from '../job/place.ts'
 import { decodeItems } from '../job/stored-inputs.ts'
@@ -21,8 +21,8 @@ export interface StoredCall {
   readonly extraArgs: Uint8Array
   readonly call: number
   readonly input: CallInput
-  /** Of a reduce call: the encoded results it reads, in plan order. */
-  readonly results: readonly Uint8Array[]
+  /** Of a reduce call: the encoded results it reads, in plan order; in the place of one that is absent its call. */
+  readonly results: readonly (Uint8Array | number)[]
 }
 
 export interface CallPlace {
@@ -55,7 +55,7 @@ export async function readStoredCall(
   const groups = groupsOf(stored.plan?.partitions, stored.planned, part.reduce?.byKey === true, stored.divisions)
   assertCall(call, groups.length, name)
   const { maps = [], object } = groups[call] ?? {}
-  const results = await mapConcurrent(maps, READS_AT_ONCE, (map) => stored.resultOf(map))
+  const results = await mapConcurrent(maps, READS_AT_ONCE, async (map) => (await stored.resultOf(map)) ?? map)
   return { head, extraArgs, call, input: { type: 'results', count: maps.length, object }, results }
 }
 
@@ -80,9 +80,12 @@ async function storedInputs(place: JournalPlace, { record, driver }: OpenJournal
       if (divided !== undefined) return { type: 'partition', ...divided.inputOf(call) }
       return { type: 'item', value: await itemAt(place, name, call) }
     },
-    async resultOf(map: number): Promise<Uint8Array> {
-      const end = await readCommit(commits, idOf(map))
-      if (end !== undefined) return end.result
+    /** Undefined: its record was set aside. */
+    async resultOf(map: number): Promise<Uint8Array | undefined> {
+      const kept = divided?.keptEnd(map)
+      const commit = await readCommit(commits, kept === undefined ? idOf(map) : shortenedId(idOf(map), kept))
+      if (commit?.type === 'end') return commit.end.result
+      if (commit?.type === 'set aside') return undefined
       throw new InvalidStateError(
         `map call ${callId(map)} of ${name} has not ended: its reduce has no inputs to replay`,
       )

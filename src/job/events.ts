@@ -28,6 +28,16 @@ export type ExecutorEvent =
       readonly callCount: number
       readonly bytes: number
       readonly plan?: Plan | undefined
+      /** True where more calls may come: `job-extended`. */
+      readonly open?: boolean | undefined
+    }
+  /** Calls of a job whose items are read while it runs: `callCount` so far, in all where it is not `open` any more. */
+  | {
+      readonly type: 'job-extended'
+      readonly at: number
+      readonly jobId: string
+      readonly callCount: number
+      readonly open: boolean
     }
   /** A call gave a part of its input to a new one: `callCount` calls now. */
   | {

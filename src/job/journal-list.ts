@@ -1,8 +1,23 @@
 /** What journals lie in a bucket, and the removal of one. For people and `clean`: nothing here changes a job that lives. */
 import { mapConcurrent } from '../core/concurrency.ts'
+import { processRuns } from '../core/process-runs.ts'
+import { readDivisions } from './division-log.ts'
 import type { JobRecord } from './journal.ts'
-import { commitsPrefix, driverFile, JOBS_PREFIX, jobFile, jobOfKey, jobPrefix } from './keys.ts'
-import { isDriven, processRuns, readDriver } from './lease.ts'
+import {
+  commitsPrefix,
+  divisionsPrefix,
+  driverFile,
+  functionFile,
+  itemsFile,
+  JOBS_PREFIX,
+  jobFile,
+  jobOfKey,
+  jobPrefix,
+  outputsKey,
+  planFile,
+  seriesOf,
+} from './keys.ts'
+import { type Generations, isDriven, readDriver } from './lease.ts'
 import { type JournalPlace, listUnder, readJson } from './place.ts'
 
 /** `unbegun`: left while its journal was written (or removed); it cannot be resumed, only cleaned. */
@@ -20,9 +35,11 @@ export interface JobInfo {
   readonly user?: string | undefined
   readonly pid?: number | undefined
   readonly error?: string | undefined
-  /** Calls it has in all, maps and reduces, and how many have been committed. */
+  /** Calls it has in all, maps and reduces, parts of divided ones included, and how many have been committed. */
   readonly calls: number
   readonly committed: number
+  /** Of those, records that were set aside; absent until the job has ended. */
+  readonly quarantined?: number | undefined
   /** Of everything in its journal. */
   readonly bytes: number
 }
@@ -47,20 +64,42 @@ export async function listJobs(
 
 interface JobSize {
   bytes: number
+  /** Its keys but for commits and what is written beside them. */
+  readonly parts: Set<string>
   /** By series. */
   readonly commits: Map<string, number>
+  divided: boolean
 }
 
 function count(sizes: Map<string, JobSize>, { key, size }: { readonly key: string; readonly size: number }): void {
   const name = jobOfKey(key)
   if (name === undefined) return
-  const found = sizes.get(name) ?? { bytes: 0, commits: new Map() }
+  const found = sizes.get(name) ?? { bytes: 0, parts: new Set(), commits: new Map(), divided: false }
   sizes.set(name, found)
   found.bytes += size
+  found.divided ||= key.startsWith(divisionsPrefix(name))
   const commits = commitsPrefix(name)
-  if (!key.startsWith(commits)) return
+  if (!key.startsWith(commits)) return void (isPart(key) && found.parts.add(key))
   const series = key.slice(commits.length, key.indexOf('/', commits.length))
   found.commits.set(series, (found.commits.get(series) ?? 0) + 1)
+}
+
+function isPart(key: string): boolean {
+  return !/^[^/]+\/[^/]+\/(attempts|published|divisions)\//.test(key)
+}
+
+/** Whether everything is there that `createJournal` puts at once with the lease. */
+function isWhole(
+  { name, parts, inputs, outputs }: JobRecord,
+  { code, replan }: Generations,
+  { parts: there }: JobSize,
+) {
+  const needed = [
+    ...parts.map(({ jobId }) => functionFile(name, seriesOf(jobId, code))),
+    inputs === 'plan' ? planFile(name, replan) : itemsFile(name),
+    ...(outputs ? [outputsKey(name, replan)] : []),
+  ]
+  return needed.every((key) => there.has(key))
 }
 
 async function infoOf(place: JournalPlace, name: string, size: JobSize, around: Surroundings): Promise<JobInfo> {
@@ -68,16 +107,19 @@ async function infoOf(place: JournalPlace, name: string, size: JobSize, around: 
   const { bytes } = size
   if (record === undefined) return { name, state: 'unbegun', calls: 0, committed: 0, bytes }
   const { createdAt, host, user, pid, parts } = record.value
-  const calls = parts.reduce((sum, part) => sum + part.calls, 0)
+  const divisions = size.divided ? (await readDivisions(place, name)).length : 0
+  const calls = parts.reduce((sum, part) => sum + part.calls, divisions)
   const title = parts.map((part) => part.title).join(', ')
   const known = { name, createdAt, title, host, user, pid, calls, bytes }
   if (driver === undefined) return { ...known, state: 'unbegun', committed: 0 }
   const { code, ended } = driver.record
-  const current = parts.map(({ jobId }) => (code === 0 ? jobId : `${jobId}.${code}`))
-  const committed = current.reduce((sum, series) => sum + (size.commits.get(series) ?? 0), 0)
   const driven = isDriven(driver.record, around.nowMs, around.isRunning)
+  if (!driven && !isWhole(record.value, driver.record, size)) return { ...known, state: 'unbegun', committed: 0 }
+  const current = parts.map(({ jobId }) => (code === 0 ? jobId : `${jobId}.${code}`))
+  // that a call was divided is committed too, and is no call
+  const commits = current.reduce((sum, series) => sum + (size.commits.get(series) ?? 0), -divisions)
   const state = ended?.state ?? (driven ? 'running' : 'interrupted')
-  return { ...known, state, committed, error: ended?.error }
+  return { ...known, state, committed: Math.max(0, commits), error: ended?.error, quarantined: ended?.quarantined }
 }
 
 /**

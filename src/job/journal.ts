@@ -46,6 +46,8 @@ export interface JobRecord {
   /** The map, and the reduce where there is one. */
   readonly parts: readonly PartRecord[]
   readonly inputs: 'plan' | 'items'
+  /** Something was given as `outputs`. */
+  readonly outputs: boolean
   readonly createdAt: number
   readonly host: string
   readonly user: string
@@ -106,6 +108,7 @@ function recordOf(job: NewJournal, nowMs: number): { name: string; record: JobRe
     executorId: job.executorId,
     parts: job.parts,
     inputs: 'plan' in job.inputs ? 'plan' : 'items',
+    outputs: job.outputs !== undefined,
     createdAt: nowMs,
     host: hostname(),
     user: userName(),
@@ -221,9 +224,12 @@ export async function openItems({ backend, bucket }: JournalPlace, name: string)
   return bodyOf(() => backend.get(bucket, itemsFile(name)), name)
 }
 
-/** What was given as `outputs`; undefined where nothing was. */
-export async function readOutputs(place: JournalPlace, name: string): Promise<unknown> {
-  return (await readJson(place, outputsKey(name)))?.value
+/** What was given as `outputs`; undefined where nothing was. @throws InvalidStateError when it is not in the journal */
+export async function readOutputs(place: JournalPlace, { name, outputs }: JobRecord, replan: number): Promise<unknown> {
+  if (!outputs) return undefined
+  const found = await readJson(place, outputsKey(name, replan))
+  if (found === undefined) throw notBegun(name)
+  return found.value
 }
 
 async function bodyOf(get: () => Promise<{ body: AsyncIterable<Uint8Array> }>, name: string) {

@@ -10,8 +10,8 @@
  *     published/{series}/{id}   outputs.json  divisions/{number}
  *
  * A series is the id of a map or reduce, with a number behind it once new code discarded what older code had committed:
- * `M000`, `M000.1`. An id is a call's, or `r1-00005` where its object was planned anew. So what a driver or worker of
- * before still writes never meets what is written now.
+ * `M000`, `M000.1`. An id is a call's, or `r1-00005` where its object was planned anew; `00005.to-4096` once it was divided
+ * at that byte. So what a driver or worker of before still writes never meets what is written now.
  */
 
 /** Under which all journals lie. */
@@ -70,6 +70,11 @@ export function commitKey(name: string, series: string, id: string): string {
   return `${commitsPrefix(name, series)}${id}`
 }
 
+/** The id of a call whose partition was made to end at `end`, from any that it had before. */
+export function shortenedId(id: string, end: number): string {
+  return `${id.replace(/\.to-\d+$/, '')}.to-${end}`
+}
+
 export function attemptsPrefix(name: string, series: string): string {
   return `${jobPrefix(name)}attempts/${series}/`
 }
@@ -82,8 +87,9 @@ export function publishedKey(name: string, series: string, id: string): string {
   return `${jobPrefix(name)}published/${series}/${id}`
 }
 
-export function outputsKey(name: string): string {
-  return `${jobPrefix(name)}outputs.json`
+/** `replan`: as of its plan. */
+export function outputsKey(name: string, replan = 0): string {
+  return `${jobPrefix(name)}outputs${replan === 0 ? '' : `.${replan}`}.json`
 }
 
 export function divisionsPrefix(name: string): string {

@@ -30,7 +30,15 @@ export interface DriverRecord {
   readonly code: number
   readonly replan: number
   /** Absent while it is driven. */
-  readonly ended?: { readonly state: EndState; readonly at: number; readonly error?: string | undefined } | undefined
+  readonly ended?: JobEnd | undefined
+}
+
+export interface JobEnd {
+  readonly state: EndState
+  readonly at: number
+  readonly error?: string | undefined
+  /** Records that were set aside. */
+  readonly quarantined?: number | undefined
 }
 
 export type Generations = Pick<DriverRecord, 'code' | 'replan'>
@@ -98,8 +106,8 @@ export class DriverLease {
   }
 
   /** Says how the job ended, the last word of this driver. False when the job was taken over: nothing was written. */
-  end(state: EndState, nowMs: number, error?: string): Promise<boolean> {
-    return this.#write((record) => ({ ...record, renewedAt: nowMs, ended: { state, at: nowMs, error } }))
+  end(state: EndState, nowMs: number, error?: string, quarantined?: number): Promise<boolean> {
+    return this.#write((record) => ({ ...record, renewedAt: nowMs, ended: { state, at: nowMs, error, quarantined } }))
   }
 
   /** One after the other: each replaces the version that the one before has made. */
@@ -107,7 +115,7 @@ export class DriverLease {
     const written = this.#last.then(async () => {
       if (this.#lost) return false
       const record = { ...change(this.#record), nonce: nonce() }
-      const etag = await replaceVersion(this.#place, this.#key, this.#etag, jsonBytes(record))
+      const etag = await this.#replace(jsonBytes(record))
       this.#lost = etag === undefined
       if (etag === undefined) return false
       this.#record = record
@@ -116,6 +124,17 @@ export class DriverLease {
     })
     this.#last = written.catch(() => undefined)
     return written
+  }
+
+  /** A write that was given up may still be done, late: of this epoch, the version that is found is this driver's own. */
+  async #replace(bytes: Uint8Array): Promise<string | undefined> {
+    for (;;) {
+      const etag = await replaceVersion(this.#place, this.#key, this.#etag, bytes)
+      if (etag !== undefined) return etag
+      const now = await readJson<DriverRecord>(this.#place, this.#key)
+      if (now?.value.epoch !== this.#record.epoch || now.etag === this.#etag) return undefined
+      this.#etag = now.etag
+    }
   }
 }
 
@@ -135,16 +154,6 @@ export function isDriven(record: DriverRecord, nowMs: number, isRunning: (pid: n
   if (record.ended !== undefined) return false
   if (record.host === hostname() && !isRunning(record.pid)) return false
   return nowMs - record.renewedAt < LEASE_MS
-}
-
-/** Whether a process of this host runs, whoever owns it. */
-export function processRuns(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
 }
 
 function recordOf(epoch: number, { code, replan }: Generations, renewedAt: number): DriverRecord {

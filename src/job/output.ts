@@ -45,6 +45,9 @@ export interface OutputPlan {
   readonly calls: readonly CallOutput[]
   /** Outputs of the manifest that is replaced which no call of the plan writes. */
   readonly previous: readonly { readonly key: string; readonly etag: string }[]
+  readonly ifExists: 'refuse' | 'replace'
+  /** The template of the names, if one was given; a function is not kept. */
+  readonly naming: { readonly name?: string | undefined } | 'function'
 }
 
 /** Everything of quern's own under an output prefix. */

@@ -3,7 +3,7 @@
  *
  * Invariants: whoever changes a key holds its lock, so conditions are exact between processes; readers take none and
  * see whole objects, because a body is renamed into its place. A key lies in one place from its first put to its
- * delete. Writes are not flushed to disk: they survive a process's death, not the machine's.
+ * delete. Unless `fsync` is set, writes are not flushed to disk: they survive a process's death, not the machine's.
  */
 import fs from 'node:fs'
 import { dirname, resolve } from 'node:path'
@@ -29,11 +29,13 @@ import {
   readFile,
   statIfFile,
   storedVersion,
+  sweepFolder,
   temporaryName,
   writeSmallFile,
 } from './file-io.ts'
 import { withFileLock } from './file-lock.ts'
 import { pages, walkFiles } from './file-walk.ts'
+import { flushFile, flushNames } from './flush.ts'
 import { HIDDEN_FOLDER, keptAside, moveAside, moveInPlace, placesOf, prepareBucket, prune } from './localhost-layout.ts'
 
 /** Bodies up to here are written at once. */
@@ -45,9 +47,12 @@ export class LocalhostBackend implements StorageBackend {
   readonly reach: Reach = 'machine'
   readonly capabilities: StorageCapabilities = { writable: true, conditionalPut: true, pin: 'version', anyKey: true }
   readonly #root: string
+  readonly #fsync: boolean
 
-  constructor(options: { readonly root: string }) {
-    this.#root = resolve(options.root)
+  /** `fsync`: a put has reached the disk when it is answered. */
+  constructor({ root, fsync = false }: { readonly root: string; readonly fsync?: boolean | undefined }) {
+    this.#root = resolve(root)
+    this.#fsync = fsync
   }
 
   async get(bucket: string, key: string, options: GetOptions = {}): Promise<ObjectReading> {
@@ -84,15 +89,19 @@ export class LocalhostBackend implements StorageBackend {
       await fillFile(file, temporary, body, options.signal, context)
     }
     try {
+      if (this.#fsync) await flushFile(temporary)
       const places = placesOf(folder, key)
-      return await withFileLock(places.lock, context, () => {
+      const put = await withFileLock(places.lock, context, () => {
         const plain = places.plain === undefined ? undefined : statIfFile(places.plain, context)
         const present = plain ?? statIfFile(places.body, context)
         assertPutCondition(options, present && storedVersion(present), context)
         const aside = places.plain === undefined || (present !== undefined && plain === undefined)
         const path = !aside && moveInPlace(temporary, places.plain) ? places.plain : moveAside(temporary, places, key)
-        return headOfFile(key, fs.statSync(path, { bigint: true }), storedVersion)
+        return { path, head: headOfFile(key, fs.statSync(path, { bigint: true }), storedVersion) }
       })
+      if (this.#fsync && put.path === places.body) await flushFile(`${places.aside}/key`)
+      if (this.#fsync) await flushNames(put.path, this.#root)
+      return put.head
     } catch (error) {
       fs.rmSync(temporary, { force: true })
       this.#assertBucket(context, bucket)
@@ -167,6 +176,10 @@ export class LocalhostBackend implements StorageBackend {
       if (errnoOf(error) !== 'ENOTEMPTY') throw fileError(error, context)
       throw new StorageError('PRECONDITION_FAILED', 'the bucket is not empty', { ...context, cause: error })
     }
+  }
+
+  async sweep(bucket: string): Promise<void> {
+    sweepFolder(`${this.#folder(bucket)}/${HIDDEN_FOLDER}/tmp`, this.#context('sweep', bucket))
   }
 
   async close(): Promise<void> {

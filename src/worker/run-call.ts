@@ -13,25 +13,29 @@ import type { RequestTally } from '../core/tally.ts'
 import { decodeValue, decodeValueWith, encodeValue } from '../functions/codec.ts'
 import { encodeError } from '../functions/error-codec.ts'
 import { loadingFunctions } from '../functions/load-function.ts'
-import type { CallEnd, CommitPlace } from '../job/commits.ts'
-import { type CallSpec, type JournalHead, MAX_RESULT_BYTES, type Report } from '../job/messages.ts'
-import type { OutputHead } from '../job/output.ts'
+import type { CallEnd } from '../job/commits.ts'
+import { type CallSpec, MAX_RESULT_BYTES, type Report } from '../job/messages.ts'
 import type { BackendResolver } from '../storage/backend.ts'
 import type { Storage } from '../storage/storage.ts'
 import { withTally } from '../storage/with-tally.ts'
+import type { CommittedCall } from './committed-call.ts'
+import type { DurableHead } from './durable-call.ts'
 import type { LoadedJob } from './loaded-job.ts'
-import { CallMeasure, type ProcessMeter } from './measure.ts'
+import { CallMeasure, type MemoryMeter, type Meters } from './measure.ts'
 import { collectInputs, ReduceFeed } from './reduce-feed.ts'
 import { CallTask } from './task-context.ts'
 import { Turns } from './turns.ts'
 
 const PROGRESS_EVERY_MS = 100
+const LOADING = { ...loadingFunctions, adopt: true }
 
 /** What the composition root gives to every call. */
 export interface WorkerServices {
   readonly resolveBackend: BackendResolver
   /** The executor's storage, connected at first use; requests are counted in the tally, default keys hold the session. */
   openStorage(reference: LoadedJob['head']['storage'], tally: () => RequestTally, session: string): Storage
+  /** Of the process. */
+  readonly memory?: MemoryMeter | undefined
   /** True for one call of the process. */
   isFirstCall?(): boolean
   /** Shared by all readers of the process. */
@@ -42,21 +46,28 @@ export interface WorkerServices {
 export interface CallSurroundings {
   readonly job: LoadedJob
   readonly services: WorkerServices
-  readonly meter: ProcessMeter
+  readonly meters: Meters
   report(report: Report): void
   signal(): AbortSignal
   /** @throws CancelledError when the call was aborted */
   throwIfAborted(): void
   /** A reduce call takes its feed from here on. */
   feedInto(feed: ReduceFeed): void
-  /** The partition of the call may be ended early from here on. */
-  reads(partition: Pick<PartitionReader, 'endAt'>): void
+  /** The partition of the call may be ended early from here on; where it ends then is reported. */
+  reads(partition: DivisibleRead): void
+}
+
+export interface DivisibleRead {
+  endAt(at: number): void
 }
 
 type UserFunction = (...args: unknown[]) => unknown
 
 interface CallState {
-  readonly spec: CallSpec
+  /** Another one once the call was divided. */
+  spec: CallSpec
+  /** Where the job has a journal. */
+  committed?: CommittedCall
   readonly around: CallSurroundings
   readonly measure: CallMeasure
   readonly failedInputs: string[]
@@ -68,14 +79,16 @@ export async function runCall(spec: CallSpec, around: CallSurroundings): Promise
   const state: CallState = {
     spec,
     around,
-    measure: new CallMeasure(around.meter, around.services.isFirstCall?.()),
+    measure: new CallMeasure(around.meters, around.services.isFirstCall?.()),
     failedInputs: [],
   }
   const { call } = spec
   try {
-    const { journal } = around.job.head
-    const { result, stats, read } = journal === undefined ? await finish(state) : await finishOnce(state, journal)
-    return { type: 'succeeded', call, result, stats, ...(read === undefined ? {} : { read }) }
+    const { journal, output } = around.job.head
+    const { result, stats, read } =
+      journal === undefined ? await finish(state) : await finishOnce(state, { journal, output })
+    if (read === undefined) return { type: 'succeeded', call, result, stats }
+    return { type: 'succeeded', call, result, stats, read }
   } catch (error) {
     takeReadReport(state)
     return { type: 'failed', call, error: encodeError(error), stats: state.measure.finish(0) }
@@ -89,50 +102,56 @@ async function finish(state: CallState): Promise<CallEnd> {
   return { attempt: state.spec.attempt, result, stats: state.measure.finish(result.byteLength), read }
 }
 
-/** The same for a job with a journal: the end that was committed first, by whichever attempt. */
-async function finishOnce(state: CallState, journal: JournalHead): Promise<CallEnd> {
-  const { commitCall, commitPlace, committedBefore } = await import('./commit.ts')
-  const place = await commitPlace(journal, state.around.services.resolveBackend)
-  const { output } = state.around.job.head
-  if (output !== undefined) return finishWithOutput(state, output, place)
-  const before = await committedBefore(place, state.spec)
-  if (before !== undefined) return before
-  return (await commitCall(place, state.spec, await finish(state))).end
-}
-
-/** What the call gives becomes an object of its own; its result is that object. */
-async function finishWithOutput(state: CallState, head: OutputHead, journal: CommitPlace): Promise<CallEnd> {
+/** The same for a job with a journal. */
+async function finishOnce(state: CallState, head: DurableHead): Promise<CallEnd> {
   const { spec, around, measure } = state
-  if (spec.output === undefined) throw new Error(`call ${callId(spec.call)} of a job with outputs has none`)
-  const { finishOutput } = await import('./output-call.ts')
-  return finishOutput({
-    spec: { ...spec, output: spec.output },
-    head,
-    journal,
-    resolve: async (name) => withTally(await around.services.resolveBackend(name), measure.tally),
-    signal: around.signal(),
-    run: () => perform(state),
-    end: (sizeBytes) => {
-      // a stream is made while it is written
-      measure.endRun()
-      const read = takeReadReport(state)
-      return { attempt: spec.attempt, stats: measure.finish(sizeBytes), read }
+  const { finishDurable } = await import('./durable-call.ts')
+  const asItIs = (shorter: CallSpec) => {
+    state.spec = shorter
+    return state
+  }
+  const durable = {
+    ...{ spec, measure },
+    resolve: around.services.resolveBackend,
+    report: (report: Report) => around.report(report),
+    signal: () => around.signal(),
+    onCommitted: (committed: CommittedCall) => {
+      state.committed = committed
     },
-  })
+    perform: (shorter: CallSpec) => perform(asItIs(shorter)),
+    finish: (shorter: CallSpec) => finish(asItIs(shorter)),
+    takeReadReport: () => takeReadReport(state),
+  }
+  return finishDurable(durable, head)
 }
 
-async function perform(state: CallState): Promise<unknown> {
+/** What the call gives, or a promise of it. @throws what it fails with, also by rejecting */
+function perform(state: CallState): unknown {
+  const { job } = state.around
+  const { input } = state.spec
+  if (job.loaded === undefined || input.type !== 'item') return performWhenReady(state)
+  const fn = requireFunction(job.loaded, job)
+  const item = decodeItem(input.value)
+  const args = job.extraArgs()
+  // most calls have nothing to wait for: each wait would cost as much as the rest
+  if (!(item instanceof Promise || args instanceof Promise)) return runFunction(fn, item, args, state)
+  return Promise.all([item, args]).then(([given, others]) => runFunction(fn, given, others, state))
+}
+
+async function performWhenReady(state: CallState): Promise<unknown> {
   const { job } = state.around
   const target = await job.target
   if (state.spec.input.type === 'results') return reduce(target, state, state.spec.input.count)
   const input = await makeInput(state)
-  return runFunction(requireFunction(target, job), input, state)
+  return runFunction(requireFunction(target, job), input, await job.extraArgs(), state)
 }
 
-async function runFunction(fn: UserFunction, input: unknown, state: CallState): Promise<unknown> {
-  const { job } = state.around
-  const given = job.extraArgs()
-  const args = given instanceof Promise ? await given : given
+async function runFunction(
+  fn: UserFunction,
+  input: unknown,
+  args: readonly unknown[],
+  state: CallState,
+): Promise<unknown> {
   const task = makeTask(state)
   // aborted while function and input were made ready: the user's code need not begin
   state.around.throwIfAborted()
@@ -144,9 +163,14 @@ async function runFunction(fn: UserFunction, input: unknown, state: CallState): 
   }
 }
 
+/** The bytes are the value's from here on. */
+function decodeItem(bytes: Uint8Array): unknown {
+  return decodeValueWith(bytes, LOADING)
+}
+
 async function makeInput(state: CallState): Promise<unknown> {
   const { input } = state.spec
-  if (input.type === 'item') return decodeValueWith(input.value, { ...loadingFunctions, adopt: true })
+  if (input.type === 'item') return decodeItem(input.value)
   if (input.type !== 'partition') throw new Error(`a ${input.type} input is no input of a map`)
   const { job, services } = state.around
   const { read } = job.head
@@ -161,12 +185,17 @@ async function makeInput(state: CallState): Promise<unknown> {
     splittable: job.head.splittable,
     requests: { readAhead: services.readAhead },
   })
-  if (job.head.splittable === true) state.around.reads(partition)
+  if (job.head.splittable === true) state.around.reads({ endAt: (at) => endAt(state, partition, at) })
   state.readReport = () => {
     partition.fixEnd()
     return partition.report()
   }
   return partition
+}
+
+function endAt({ committed, around, spec }: CallState, partition: PartitionReader, at: number): void {
+  if (committed !== undefined) committed.endAt(partition, at)
+  else around.report({ type: 'divided', call: spec.call, end: partition.endAt(at) })
 }
 
 function countBytes({ measure, around, spec }: CallState): (bytes: number) => void {
@@ -186,7 +215,7 @@ async function reduce(target: unknown, state: CallState, count: number): Promise
   around.feedInto(feed)
   if (around.job.head.reducer !== true) {
     const fn = requireFunction(target, around.job)
-    return runFunction(fn, await collectInputs(feed, state.failedInputs), state)
+    return runFunction(fn, await collectInputs(feed, state.failedInputs), await around.job.extraArgs(), state)
   }
   state.measure.beginRun()
   try {
@@ -204,7 +233,7 @@ async function fold(reducer: Reducer<unknown, unknown, unknown>, feed: ReduceFee
     for (const input of batch) {
       if (input.type === 'absent') failedInputs.push(input.callId)
       else acc = await reducer.add(acc, decodeValue(input.value, { adopt: true }))
-      if (turns.due) await turns.turn()
+      if (turns.due(performance.now())) await turns.turn()
     }
   }
   return reducer.finish(acc)
@@ -228,21 +257,21 @@ function sessionOf({ head }: LoadedJob, { call }: CallSpec): string {
 }
 
 function encodeResult(value: unknown, { around, spec }: CallState): Uint8Array {
-  const name = `${around.job.head.jobId}/${callId(spec.call)}`
+  const name = () => `${around.job.head.jobId}/${callId(spec.call)}`
   const bytes = encoded(value, name)
   if (bytes.byteLength <= MAX_RESULT_BYTES) return bytes
   throw new SerializationError(
-    `call ${name} returned ${bytes.byteLength} bytes, at most ${MAX_RESULT_BYTES} travel back: ` +
+    `call ${name()} returned ${bytes.byteLength} bytes, at most ${MAX_RESULT_BYTES} travel back: ` +
       'put it in a store (task.storage.putCloudObject) and return the CloudObject, or name an output',
   )
 }
 
-function encoded(value: unknown, name: string): Uint8Array {
+function encoded(value: unknown, name: () => string): Uint8Array {
   try {
     return encodeValue(value, 'result')
   } catch (cause) {
     const why = messageOf(cause)
-    throw new SerializationError(`call ${name} returned what cannot travel: ${why}`, { cause })
+    throw new SerializationError(`call ${name()} returned what cannot travel: ${why}`, { cause })
   }
 }
 

@@ -5,17 +5,16 @@
  * After an abort, calls that have not started are left out: for the driver they are lost before they began. So they are
  * when the worker is to be replaced.
  */
-import type { PartitionReader } from '../../partitioner/read.ts'
 import { CancelledError } from '../core/errors.ts'
 import { encodeError } from '../functions/error-codec.ts'
 import { decodeCalls, decodeFeed, type Feed, type Report } from '../job/messages.ts'
 import { withEnvironment } from './call-environment.ts'
 import { Heartbeat } from './heartbeat.ts'
 import type { LoadedJob } from './loaded-job.ts'
-import { ProcessMeter } from './measure.ts'
+import { MemoryMeter, ProcessMeter } from './measure.ts'
 import type { ReduceFeed } from './reduce-feed.ts'
 import { Reporter } from './reporter.ts'
-import { runCall, type WorkerServices } from './run-call.ts'
+import { type DivisibleRead, runCall, type WorkerServices } from './run-call.ts'
 import { Turns } from './turns.ts'
 
 /** What runs now, for who catches output and errors outside the call's own code. */
@@ -29,10 +28,10 @@ export class InvocationRun {
   readonly #job: LoadedJob
   readonly #services: WorkerServices
   readonly #reporter: Reporter
-  readonly #isSpent: () => boolean
+  readonly #isSpent: (nowMs: number) => boolean
   readonly #early: Exclude<Feed, { type: 'abort' | 'end-at' }>[] = []
   #feed: ReduceFeed | undefined
-  #partition: Pick<PartitionReader, 'endAt'> | undefined
+  #partition: DivisibleRead | undefined
   #aborted: CancelledError | undefined
   #controller: AbortController | undefined
   #call: number | undefined
@@ -45,7 +44,7 @@ export class InvocationRun {
     job: LoadedJob,
     services: WorkerServices,
     write: (bytes: Uint8Array) => void,
-    isSpent: () => boolean = () => false,
+    isSpent: (nowMs: number) => boolean = () => false,
   ) {
     this.#job = job
     this.#services = services
@@ -93,19 +92,19 @@ export class InvocationRun {
   }
 
   async #runCalls(calls: ReturnType<typeof decodeCalls>): Promise<void> {
-    const meter = new ProcessMeter()
+    const memory = this.#services.memory ?? new MemoryMeter()
     const turns = new Turns()
     const around = {
       job: this.#job,
       services: this.#services,
-      meter,
+      meters: { process: new ProcessMeter(calls.length), memory },
       report: (report: Report) => this.#reporter.send(report),
       signal: () => this.#signal(),
       throwIfAborted: () => {
         if (this.#aborted !== undefined) throw this.#aborted
       },
       feedInto: (feed: ReduceFeed) => this.#feedInto(feed),
-      reads: (partition: Pick<PartitionReader, 'endAt'>) => {
+      reads: (partition: DivisibleRead) => {
         this.#partition = partition
       },
     }
@@ -118,8 +117,9 @@ export class InvocationRun {
       this.#feed = undefined
       this.#partition = undefined
       this.#reporter.defer(end)
-      if (this.#isSpent()) return
-      if (!turns.due) continue
+      const nowMs = performance.now()
+      if (this.#isSpent(nowMs)) return
+      if (!turns.due(nowMs)) continue
       this.#reporter.flush()
       await turns.turn()
     }
@@ -133,8 +133,7 @@ export class InvocationRun {
 
   /** A call that is over, or reads nothing, gives nothing away and does not answer. */
   #endAt(call: number, at: number): void {
-    if (call !== this.#call || this.#partition === undefined) return
-    this.#reporter.send({ type: 'divided', call, end: this.#partition.endAt(at) })
+    if (call === this.#call) this.#partition?.endAt(at)
   }
 
   #signal(): AbortSignal {

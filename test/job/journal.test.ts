@@ -3,10 +3,11 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import type { Plan } from '../../partitioner/plan.ts'
 import { planPartitions } from '../../partitioner/plan-partitions.ts'
 import { cloudObject } from '../../src/core/cloud-object.ts'
-import { NotFoundError, StorageError } from '../../src/core/errors.ts'
+import { NotFoundError } from '../../src/core/errors.ts'
 import { callId } from '../../src/core/ids.ts'
 import { encodeValue } from '../../src/functions/codec.ts'
-import { type CallEnd, commitEnd, INLINE_RESULT_BYTES, readCommit } from '../../src/job/commits.ts'
+import { type CallEnd, commitDivision, commitEnd } from '../../src/job/commits.ts'
+import { DivisionLog } from '../../src/job/division-log.ts'
 import {
   createJournal,
   findJob,
@@ -17,13 +18,20 @@ import {
   readOutputs,
   readPlan,
 } from '../../src/job/journal.ts'
-import { deleteJob, listJobs } from '../../src/job/journal-list.ts'
-import { commitKey, driverFile, functionFile, jobFile, jobOfKey, parseJobName, planFile } from '../../src/job/keys.ts'
+import { deleteJob, type JobInfo, listJobs } from '../../src/job/journal-list.ts'
+import {
+  commitKey,
+  driverFile,
+  functionFile,
+  jobFile,
+  jobOfKey,
+  outputsKey,
+  parseJobName,
+  planFile,
+} from '../../src/job/keys.ts'
 import { encodeJob, type JobHead, PROTOCOL } from '../../src/job/messages.ts'
 import type { JournalPlace } from '../../src/job/place.ts'
 import { decodeItems, decodePlan, encodeItems, encodePlan } from '../../src/job/stored-inputs.ts'
-import type { StorageBackend } from '../../src/storage/backend.ts'
-import { layered } from '../../src/storage/layer.ts'
 import { MemoryBackend } from '../../src/storage/memory.ts'
 
 const STATS = {
@@ -151,72 +159,6 @@ describe('stored inputs', () => {
   })
 })
 
-describe('commits', () => {
-  it('of many attempts at once one wins, and all report it: 1,000 rounds', async () => {
-    const at = { ...place, name: 'abc-0-M000', series: 'M000' }
-    for (let round = 0; round < 1_000; round++) {
-      const size = round % 10 === 0 ? INLINE_RESULT_BYTES + 1 : 3
-      const attempts = [1, 2, 3].map((n) => commitEnd(at, callId(round), end(Buffer.alloc(size, n), n)))
-      const ends = await Promise.all(attempts)
-      expect(ends.filter(({ won }) => won)).toHaveLength(1)
-      const winner = ends.findIndex(({ won }) => won) + 1
-      for (const { end: told } of ends) {
-        expect(told.attempt).toBe(winner)
-        expect(Buffer.compare(told.result, Buffer.alloc(size, winner))).toBe(0)
-      }
-    }
-    // what losers had written is gone
-    expect((await keys()).filter((key) => key.includes('/attempts/'))).toHaveLength(100)
-  })
-
-  it.each([0, INLINE_RESULT_BYTES, INLINE_RESULT_BYTES + 1])('a result of %i bytes is read back', async (size) => {
-    const at = { ...place, name: 'abc-0-M000', series: 'M000' }
-    const result = Buffer.alloc(size, 7)
-    expect(await readCommit(at, '00000')).toBeUndefined()
-    const given = { ...end(result, 4), read: { delivered: 1 }, output: { key: 'o' } }
-    expect(await commitEnd(at, '00000', given)).toEqual({ won: true, end: given })
-    const { result: back, ...rest } = (await readCommit(at, '00000')) as CallEnd
-    expect(Buffer.compare(back, result)).toBe(0)
-    expect(rest).toEqual({ attempt: 4, stats: STATS, read: { delivered: 1 }, output: { key: 'o' } })
-    expect(await keys()).toHaveLength(size > INLINE_RESULT_BYTES ? 2 : 1)
-  })
-
-  it.each(['done', 'not done'])('an answer that is lost (%s) is no lost race', async (fate) => {
-    let lost = 1
-    const flaky: StorageBackend = layered(memory, {
-      async put(bucket, key, body, options) {
-        if (lost-- <= 0) return memory.put(bucket, key, body, options)
-        if (fate === 'done') await memory.put(bucket, key, body, options)
-        throw new StorageError('UNAVAILABLE', 'reset', { backend: 'memory', operation: 'put' })
-      },
-    })
-    const at = { backend: flaky, bucket: 'b', name: 'abc-0-M000', series: 'M000' }
-    expect((await commitEnd(at, '00000', end(Buffer.from('x')))).won).toBe(true)
-    expect((await commitEnd(at, '00000', end(Buffer.from('y')))).end.result).toEqual(new Uint8Array([120]))
-  })
-
-  it('a store that fails for good fails the commit', async () => {
-    const broken = layered(memory, {
-      put: () => Promise.reject(new StorageError('PERMISSION_DENIED', 'no', { backend: 'memory', operation: 'put' })),
-    })
-    const at = { backend: broken, bucket: 'b', name: 'abc-0-M000', series: 'M000' }
-    await expect(commitEnd(at, '00000', end(Buffer.from('x')))).rejects.toMatchObject({ code: 'PERMISSION_DENIED' })
-  })
-
-  it('a result that is not whole, or a commit of another format, is an error', async () => {
-    const at = { ...place, name: 'abc-0-M000', series: 'M000' }
-    await commitEnd(at, '00000', end(Buffer.alloc(INLINE_RESULT_BYTES + 1)))
-    const [large = ''] = (await keys()).filter((key) => key.includes('/attempts/'))
-    await memory.put('b', large, Buffer.alloc(5))
-    await expect(readCommit(at, '00000')).rejects.toThrow(/has 5 bytes of/)
-    const head = Buffer.from(JSON.stringify({ version: 2 }))
-    const length = Buffer.alloc(4)
-    length.writeUInt32LE(head.length)
-    await memory.put('b', commitKey('abc-0-M000', 'M000', '00001'), Buffer.concat([length, head]))
-    await expect(readCommit(at, '00001')).rejects.toThrow(/format 2/)
-  })
-})
-
 describe('a journal', () => {
   it('holds what a resume needs', async () => {
     const job = newJob({ outputs: { some: 'thing' } })
@@ -227,7 +169,7 @@ describe('a journal', () => {
     expect((await readPlan(place, 'abc-0-M000', 0)).plan).toEqual((job.inputs as { plan: Plan }).plan)
     const { identity, head } = await readFunction(place, record, 'M000', {})
     expect([identity, head.fn.kind]).toEqual(['id', 'text'])
-    expect(await readOutputs(place, 'abc-0-M000')).toEqual({ some: 'thing' })
+    expect(await readOutputs(place, record, 0)).toEqual({ some: 'thing' })
   })
 
   it('holds items', async () => {
@@ -288,16 +230,24 @@ describe('a journal', () => {
     expect(await keys()).toEqual([])
   })
 
-  it.each([functionFile('abc-0-M000', 'M000'), planFile('abc-0-M000', 0)])('without %s says so', async (missing) => {
-    await createJournal(place, newJob(), NOW)
-    await memory.delete('b', [missing])
-    const read = async () => {
-      const { record } = await openJournal(place, 'abc-0-M000')
-      await readFunction(place, record, 'M000', {})
-      await readPlan(place, record.name, 0)
-    }
-    await expect(read()).rejects.toThrow(/cannot be resumed.*had not begun/)
-  })
+  it.each([functionFile('abc-0-M000', 'M000'), planFile('abc-0-M000', 0), outputsKey('abc-0-M000')])(
+    'without %s says so',
+    async (missing) => {
+      await createJournal(place, newJob({ outputs: {} }), NOW)
+      const around = { nowMs: NOW, isRunning: () => false }
+      expect(await listJobs(place, around)).toMatchObject([{ state: 'interrupted' }])
+      await memory.delete('b', [missing])
+      expect(await listJobs(place, around)).toMatchObject([{ state: 'unbegun' }])
+      expect(await listJobs(place, { ...around, isRunning: () => true })).toMatchObject([{ state: 'running' }])
+      const read = async () => {
+        const { record } = await openJournal(place, 'abc-0-M000')
+        await readFunction(place, record, 'M000', {})
+        await readPlan(place, record.name, 0)
+        await readOutputs(place, record, 0)
+      }
+      await expect(read()).rejects.toThrow(/cannot be resumed.*had not begun/)
+    },
+  )
 })
 
 describe('the list of jobs', () => {
@@ -324,6 +274,23 @@ describe('the list of jobs', () => {
     expect(job?.bytes).toBe(bytes)
     await lease.end('failed', NOW, 'why')
     expect(await listJobs(place, around)).toMatchObject([{ state: 'failed', error: 'why' }])
+  })
+
+  it('counts the parts of divided calls, and not that they were divided; says what was set aside', async () => {
+    const lease = await createJournal(place, newJob(), NOW)
+    const at = { ...place, name: 'abc-0-M000', series: 'M000' }
+    const log = new DivisionLog(place, { name: 'abc-0-M000', epoch: 1 })
+    const listed = async () => {
+      const [{ calls, committed, quarantined } = {} as JobInfo] = await listJobs(place, around)
+      return { calls, committed, quarantined }
+    }
+    await log.record({ parent: 0, at: 5, child: 3 })
+    expect(await listed()).toEqual({ calls: 4, committed: 0, quarantined: undefined })
+    await commitDivision(at, '00000', 5)
+    await commitEnd(at, '00000.to-5', end(Buffer.from('x')))
+    expect(await listed()).toEqual({ calls: 4, committed: 1, quarantined: undefined })
+    await lease.end('succeeded', NOW, undefined, 2)
+    expect(await listed()).toEqual({ calls: 4, committed: 1, quarantined: 2 })
   })
 
   it('a driver that is gone, or silent, leaves an interrupted job', async () => {

@@ -98,6 +98,30 @@ describe('the lease of a driver', () => {
     expect((await current()).record.renewedAt).toBe(20)
   })
 
+  it.each([
+    ['held', false],
+    ['lost, where another driver was faster', true],
+  ])('a renewal that was given up and is done late leaves it %s', async (_, isTaken) => {
+    let late: (() => Promise<unknown>) | undefined
+    let slow = false
+    const flaky = layered(memory, {
+      async put(bucket, key, body, options) {
+        if (!slow) return memory.put(bucket, key, body, options)
+        late = () => memory.put(bucket, key, body, options)
+        throw new StorageError('PERMISSION_DENIED', 'given up', { backend: 'memory', operation: 'put' })
+      },
+    })
+    const lease = (await DriverLease.create({ backend: flaky, bucket: 'b' }, 'j', 0)) as DriverLease
+    slow = true
+    await expect(lease.renew(10)).rejects.toMatchObject({ code: 'PERMISSION_DENIED' })
+    slow = false
+    await late?.()
+    if (isTaken) await DriverLease.take(place, 'j', await current(), FIRST, 15)
+    expect(await lease.renew(20)).toBe(!isTaken)
+    expect(await lease.end('succeeded', 30)).toBe(!isTaken)
+    expect((await current()).record).toMatchObject(isTaken ? { epoch: 2, renewedAt: 15 } : { epoch: 1, renewedAt: 30 })
+  })
+
   it('one failed renewal does not end it', async () => {
     let broken = false
     const flaky = layered(memory, {

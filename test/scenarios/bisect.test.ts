@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ObjectPartition } from '../../partitioner/partition.ts'
 import { mergeCounts } from '../../reducers/built-in/counts.ts'
 import { type Certificate, FunctionExecutor, objects, type TaskContext } from '../../src/entry/index.ts'
-import type { QuarantinedRecord } from '../../src/executor/divisions.ts'
+import type { QuarantinedRecord } from '../../src/executor/division-journal.ts'
 
 const RECORDS = 10_000
 const POISON = [0, 1, 17, 4_999, 5_000, 7_777, 9_999]

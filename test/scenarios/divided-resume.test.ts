@@ -1,5 +1,5 @@
 /** Jobs whose calls were divided and whose driver then went away: resumed, they go on with the same parts. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -70,15 +70,33 @@ describe('resuming a job whose calls were divided', () => {
     const resumed = executor().resume(name) as Job<(number[] | undefined)[], number[]>
     const results = await resumed
     expect(results.flatMap((each) => each ?? [])).toEqual(lines.flatMap((_, i) => (poison.has(i) ? [] : [i])))
-    expect((await resumed.quarantined()).map(({ bytes }) => Buffer.from(bytes).toString())).toEqual([
-      '10 POISON\n',
-      '1500 POISON\n',
-    ])
+    const found = await resumed.quarantined()
+    expect(found.map(({ bytes }) => Buffer.from(bytes).toString())).toEqual(['10 POISON\n', '1500 POISON\n'])
     const certificate = await resumed.certificate()
     expect(certificate).toMatchObject({ failed: [], unread: [], quarantined: { length: 2 } })
+    // when all is over, others read it from the journal
+    const reader = executor()
+    const { calls } = resumed.progress
+    const kept = async () => (await reader.jobs()).find((each) => each.name === name)
+    while ((await kept())?.state !== 'succeeded') await new Promise((resolve) => setTimeout(resolve, 5))
+    expect(await kept()).toMatchObject({ calls, committed: calls, quarantined: 2 })
+    const read = reader.resume(name) as typeof resumed
+    expect(await read).toEqual(results)
+    const told = await read.quarantined()
+    expect(told.map(({ error, ...record }) => ({ ...record, why: error.message }))).toEqual(
+      found.map(({ error, ...record }) => ({ ...record, why: error.message })),
+    )
+    expect(told[0]?.error).toMatchObject({
+      code: 'CALL',
+      cause: { name: 'RangeError', message: 'cannot read 10 POISON' },
+    })
+    expect(await read.certificate()).toEqual(certificate)
   })
 
-  it('split: a call that gave a part away and had not ended keeps its shorter range', async () => {
+  it.each([
+    ['has', false],
+    ['lacks, as its driver died before it got to it', true],
+  ])('split: a call that gave a part away keeps its shorter range, which the log %s', async (_, isLogLost) => {
     const file = path.join(folder, 'long.txt')
     const go = path.join(folder, 'go')
     writeFileSync(file, Array.from({ length: LINES }, (_, i) => `${lineOf(i)}\n`).join(''))
@@ -98,6 +116,9 @@ describe('resuming a job whose calls were divided', () => {
     await until(() => first.progress.calls >= 2)
     const name = await interrupted(first as Job<unknown, unknown>)
     writeFileSync(go, '')
+    const log = path.join(folder, `store/quern/quern.jobs/${name}/divisions`)
+    expect(readdirSync(log)).toHaveLength(1)
+    if (isLogLost) rmSync(log, { recursive: true })
     const resumed = executor().resume(name) as Job<number[][], number[]>
     const results = await resumed
     expect(results.length).toBeGreaterThanOrEqual(2)

@@ -6,7 +6,18 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { FunctionExecutor } from '../../src/entry/index.ts'
-import { configOf, countsOf, submitKillJob, TEXTS } from '../support/kill-job.ts'
+import { joinedDriver } from '../support/joined-drivers.ts'
+import {
+  configOf,
+  countsOf,
+  LINES,
+  POISON_WORKS,
+  POISONED,
+  READABLE,
+  submitDividingJob,
+  submitKillJob,
+  TEXTS,
+} from '../support/kill-job.ts'
 import { type Fate, type S3InMemory, type StoreRequest, startS3InMemory } from '../support/s3-in-memory.ts'
 import { seeded } from '../support/seeded.ts'
 
@@ -19,7 +30,9 @@ const STAGES = [
   'during reduce',
   'between commit and publication',
   'during manifest',
+  'between division and its record',
 ] as const
+const DIVIDING: Stage = 'between division and its record'
 const ACTIONS = ['SIGKILL', 'exit', 'freeze'] as const
 
 type Stage = (typeof STAGES)[number]
@@ -43,6 +56,7 @@ const TIMES: Readonly<Record<Stage, number>> = {
   'during reduce': 3,
   'between commit and publication': 3,
   'during manifest': 1,
+  'between division and its record': 3,
 }
 
 let server: S3InMemory
@@ -54,6 +68,8 @@ beforeAll(async () => {
   server = await startS3InMemory()
   endpoint = `http://127.0.0.1:${server.port}`
   for (const [key, text] of Object.entries(TEXTS)) server.put(key, text)
+  server.put(POISONED, LINES.join(''))
+  server.put(POISON_WORKS, '')
   exec = openExecutor()
 })
 
@@ -68,10 +84,9 @@ describe('a worker killed', () => {
   it.each(casesOf('worker', 3))('$action $stage (seed $seed)', async (each) => {
     const output = `out/${++runs}`
     const strike = strikeOnce(each, (pid) => pid)
-    const job = submitKillJob(exec, endpoint, output)
-    await job
+    await submit(each, output)
     expect(strike.struck).toBe(true)
-    expectOutputs(output)
+    expectOutputs(each, output)
   })
 })
 
@@ -79,9 +94,9 @@ describe('a connection to the store broken', () => {
   it.each(casesOf('store connection', 3))('$action $stage (seed $seed)', async (each) => {
     const output = `out/${++runs}`
     const strike = strikeOnce(each, () => undefined)
-    await submitKillJob(exec, endpoint, output)
+    await submit(each, output)
     expect(strike.struck).toBe(true)
-    expectOutputs(output)
+    expectOutputs(each, output)
   })
 })
 
@@ -90,14 +105,14 @@ describe('a driver killed', () => {
     const output = `out/${++runs}`
     let driver: ChildProcess | undefined
     const strike = strikeOnce(each, () => driver?.pid)
-    driver = startDriver(output)
+    driver = startDriver(each, output)
     const said = linesOf(driver)
     const ended = once(driver, 'exit')
     await Promise.race([strike.done, ended])
     expect(strike.struck).toBe(true)
     if (each.action !== 'freeze') await ended
     await exec.resume(strike.job())
-    expectOutputs(output)
+    expectOutputs(each, output)
     if (each.action !== 'freeze') return
     // it wakes when all is over: it may say that it was fenced, or find everything done; it changes nothing
     const before = outputsBelow(output)
@@ -108,6 +123,14 @@ describe('a driver killed', () => {
   })
 })
 
+const divides = ({ stage }: Case) => stage === DIVIDING
+
+function submit(each: Case, output: string): Promise<unknown> {
+  return divides(each)
+    ? submitDividingJob(exec, endpoint, output).result()
+    : submitKillJob(exec, endpoint, output).result()
+}
+
 function openExecutor(): FunctionExecutor {
   return new FunctionExecutor({ config: configOf(endpoint), maxWorkers: 2, showProgressbar: false, logLevel: 'error' })
 }
@@ -117,7 +140,10 @@ function casesOf(victim: Victim, seeds: number): Case[] {
   const from = Number(process.env.QUERN_TEST_FIRST_SEED ?? 0)
   return STAGES.flatMap((stage) =>
     ACTIONS.flatMap((action) =>
-      Array.from({ length: seeds }, (_, seed) => ({ victim, stage, action, seed: from + seed })),
+      Array.from({ length: stage === DIVIDING ? 1 : seeds }, (_, seed) => ({
+        ...{ victim, stage, action },
+        seed: from + seed,
+      })),
     ),
   )
 }
@@ -180,6 +206,7 @@ function stageOf({ operation, key }: StoreRequest, when: 'before' | 'halfway' | 
   if (/\/commits\/M\d+\//.test(key)) {
     return when === 'before' ? 'between result put and commit' : 'after commit, before report'
   }
+  if (key.includes('/divisions/')) return when === 'before' ? DIVIDING : undefined
   if (!key.startsWith('out/')) return undefined
   if (key.endsWith('_quern/manifest.json')) return when === 'before' ? 'during manifest' : undefined
   return when === 'before' ? 'between commit and publication' : undefined
@@ -201,18 +228,19 @@ function outputsBelow(output: string): Record<string, string> {
 }
 
 /** Every output once, whole, and the manifest that names them all. */
-function expectOutputs(output: string): void {
+function expectOutputs(each: Case, output: string): void {
   const { [`${output}/_quern/manifest.json`]: manifest = '{}', ...outputs } = outputsBelow(output)
-  expect(Object.values(outputs).map((text) => JSON.parse(text))).toEqual(Object.values(TEXTS).map(countsOf))
   const named = (JSON.parse(manifest) as { outputs: { key: string; sizeBytes: number }[] }).outputs
-  expect(named.map(({ key, sizeBytes }) => [key, sizeBytes])).toEqual(
+  expect(named.map(({ key, sizeBytes }) => [key, sizeBytes]).sort()).toEqual(
     Object.entries(outputs).map(([key, text]) => [key, Buffer.byteLength(text)]),
   )
+  if (divides(each)) expect(named.map(({ key }) => outputs[key]).join('')).toBe(READABLE)
+  else expect(Object.values(outputs).map((text) => JSON.parse(text))).toEqual(Object.values(TEXTS).map(countsOf))
 }
 
-function startDriver(output: string): ChildProcess {
-  const program = new URL('../support/kill-driver.ts', import.meta.url).pathname
-  return spawn(process.execPath, ['--import', 'tsx', program, endpoint, output], {
+function startDriver(each: Case, output: string): ChildProcess {
+  const kind = divides(each) ? 'divides' : 'counts'
+  return spawn(process.execPath, [joinedDriver('kill-driver'), endpoint, output, kind], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
 }

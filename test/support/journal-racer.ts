@@ -43,9 +43,14 @@ async function race(at: JournalPlace, { round }: RaceRound): Promise<RaceReport>
   if (seen === undefined) throw new Error('the raced job has no driver')
   const result = Buffer.from(String(process.pid))
   const end = { attempt: 1, result, stats: {} as CallEnd['stats'] }
-  const [{ won, end: told }, lease] = await Promise.all([
+  const [{ won, commit }, lease] = await Promise.all([
     commitEnd({ ...at, name: RACED_JOB, series: 'M000' }, callId(round), end),
     seen.record.epoch === round + 1 ? DriverLease.take(at, RACED_JOB, seen, FIRST, round) : undefined,
   ])
-  return { committedBy: Number(Buffer.from(told.result).toString()), wonCommit: won, tookLease: lease !== undefined }
+  if (commit.type !== 'end') throw new Error(`the raced call was ${commit.type}`)
+  return {
+    committedBy: Number(Buffer.from(commit.end.result).toString()),
+    wonCommit: won,
+    tookLease: lease !== undefined,
+  }
 }

@@ -1,8 +1,8 @@
-/** A driver to be killed: runs the job of kill-job.ts, prints how it ended and leaves. */
+/** A driver to be killed: runs a job of kill-job.ts, prints how it ended and leaves. */
 import { FunctionExecutor } from '../../src/entry/index.ts'
-import { configOf, submitKillJob } from './kill-job.ts'
+import { configOf, submitDividingJob, submitKillJob } from './kill-job.ts'
 
-const [endpoint = '', output = ''] = process.argv.slice(2)
+const [endpoint = '', output = '', kind = 'counts'] = process.argv.slice(2)
 process.on('SIGUSR2', () => process.exit(3))
 const exec = new FunctionExecutor({
   config: configOf(endpoint),
@@ -11,7 +11,7 @@ const exec = new FunctionExecutor({
   logLevel: 'error',
 })
 try {
-  await submitKillJob(exec, endpoint, output)
+  await (kind === 'divides' ? submitDividingJob : submitKillJob)(exec, endpoint, output)
   process.stdout.write('done\n')
 } catch (error) {
   process.stdout.write(`${(error as { code?: string }).code}: ${(error as Error).message}\n`)

@@ -19,8 +19,8 @@ export interface StoreRequest {
   readonly number: number
 }
 
-/** `drop`: the connection is reset there; `lose`: what was asked is done first. */
-export type Fate = 'go on' | 'drop' | 'lose'
+/** `drop`: the connection is reset there; `lose`: what was asked is done first; `slow down`: refused, before only. */
+export type Fate = 'go on' | 'drop' | 'lose' | 'slow down'
 
 export interface StoreHooks {
   /** Nothing has been done yet. */
@@ -44,9 +44,15 @@ export interface S3InMemory {
 
 const PAGE = 1_000
 
+export interface S3InMemoryOptions {
+  /** Default: one that is free. */
+  readonly port?: number
+  /** What it holds, kept up to date before anything is answered. */
+  readonly objects?: Map<string, StoredObject>
+}
+
 /** One bucket of any name: every bucket is it. */
-export async function startS3InMemory(): Promise<S3InMemory> {
-  const objects = new Map<string, StoredObject>()
+export async function startS3InMemory({ port = 0, objects = new Map() }: S3InMemoryOptions = {}): Promise<S3InMemory> {
   const state = { hooks: {} as StoreHooks, number: 0 }
   const uploads = new Map<string, Map<number, Buffer>>()
   const put = (key: string, body: string | Buffer) => {
@@ -61,7 +67,7 @@ export async function startS3InMemory(): Promise<S3InMemory> {
     )
   })
   server.keepAliveTimeout = 60_000
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
   return {
     port: (server.address() as { port: number }).port,
     objects,
@@ -110,7 +116,7 @@ async function serve(serving: Serving): Promise<void> {
   const met: StoreRequest = { operation, key, number }
   const fate = await hooks.before?.(met)
   if (fate === 'drop') return drop(response)
-  const answer = perform(serving, url, operation, key, body)
+  const answer = fate === 'slow down' ? failure(503, 'SlowDown') : perform(serving, url, operation, key, body)
   if (fate === 'lose' || ((await hooks.after?.(met)) ?? 'go on') !== 'go on') return drop(response)
   const bytes = Buffer.from(answer.body ?? '')
   response.writeHead(answer.status, { 'content-length': bytes.length, ...answer.headers })

@@ -7,12 +7,14 @@ import { collectBytes } from '../../src/core/bytes.ts'
 import type { StorageError } from '../../src/core/errors.ts'
 import { decodeValue } from '../../src/functions/codec.ts'
 import { INLINE_RESULT_BYTES } from '../../src/job/commits.ts'
+import type { CallSpec } from '../../src/job/messages.ts'
 import type { StorageBackend } from '../../src/storage/backend.ts'
 import { FileBackend } from '../../src/storage/file.ts'
 import { layered } from '../../src/storage/layer.ts'
 import { LocalhostBackend } from '../../src/storage/localhost.ts'
 import { MemoryBackend } from '../../src/storage/memory.ts'
 import { type FaultKind, withFaults } from '../../src/storage/with-faults.ts'
+import { CommittedCall } from '../../src/worker/committed-call.ts'
 import { finishOutput, type OutputCall } from '../../src/worker/output-call.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'quern-output-'))
@@ -64,15 +66,13 @@ interface Attempt {
 function callOf(target: Target, given: Attempt): OutputCall {
   const { attempt = 1, expected = null, store = target.store, journalStore = journal } = given
   const { conditionalPut: conditional } = target.store.capabilities
+  const place = { backend: journalStore, bucket: 'j', name: NAME, series: 'M000' }
+  const spec: CallSpec = { call: 0, attempt, input: { type: 'item', value: new Uint8Array(0) } }
   return {
-    spec: {
-      call: 0,
-      attempt,
-      input: { type: 'item', value: new Uint8Array(0) },
-      output: { key: `${target.prefix}a`, expect: expected },
-    },
+    committed: new CommittedCall(place, spec, () => undefined),
+    output: { key: `${target.prefix}a`, expect: expected },
     head: { backend: 'target', bucket: target.bucket, format: 'auto', conditional },
-    journal: { backend: journalStore, bucket: 'j', name: NAME, series: 'M000' },
+    journal: place,
     resolve: async () => store,
     signal: given.signal ?? new AbortController().signal,
     run: async () => given.value,
@@ -81,7 +81,7 @@ function callOf(target: Target, given: Attempt): OutputCall {
 }
 
 async function run(target: Target, attempt: Attempt) {
-  const end = await finishOutput(callOf(target, attempt))
+  const { end } = await finishOutput(callOf(target, attempt))
   return decodeValue(end.result) as { key: string; size: number; etag: string; contentType: string }
 }
 

@@ -4,7 +4,6 @@ import { decodeError } from '../../src/functions/error-codec.ts'
 import {
   type CallInput,
   type CallSpec,
-  decodeReports,
   encodeCalls,
   encodeFeed,
   encodeJob,
@@ -12,6 +11,7 @@ import {
   type JobHead,
   type Report,
 } from '../../src/job/messages.ts'
+import { decodeReports } from '../../src/job/report-bytes.ts'
 import { loadJob } from '../../src/worker/loaded-job.ts'
 import type { WorkerServices } from '../../src/worker/run-call.ts'
 import { InvocationRun } from '../../src/worker/run-invocation.ts'
