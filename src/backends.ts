@@ -6,7 +6,7 @@ import { resolve as resolvePath } from 'node:path'
 import type { ComputeBackend } from './compute/backend.ts'
 import { createInlineCompute } from './compute/inline.ts'
 import { createLocalhostCompute } from './compute/localhost.ts'
-import { type Config, loadConfig, type RetrySection, type Sections } from './config/config.ts'
+import { type Config, givenPrices, loadConfig, type RetrySection, type Sections } from './config/config.ts'
 import type { ExecutorSettings } from './config/options.ts'
 import { Secret } from './config/secret.ts'
 import { DEFAULT_RETRY, RetryBudget, type RetryPolicy } from './core/backoff.ts'
@@ -37,6 +37,8 @@ export interface Composition {
   readonly config: Config
   readonly storage: Storage
   readonly resolve: BackendResolver
+  /** What the sections of some stores say their requests cost. */
+  readonly prices: ReturnType<typeof givenPrices>
   createCompute(): ComputeBackend
   close(): Promise<void>
 }
@@ -46,6 +48,8 @@ interface Shared {
   readonly budget: RetryBudget
   /** Who gives out the rate to several processes; each learns it by itself where there is nobody. */
   readonly rates?: RateLease | undefined
+  /** The process works for another, to which the stores have answered. */
+  readonly reached?: boolean | undefined
 }
 
 type Loader = (sections: OpenSections, shared: Shared) => Promise<StorageBackend>
@@ -56,7 +60,7 @@ const STORES: Readonly<Record<string, Loader>> = {
   memory: async () => metered((await import('./storage/memory.ts')).processMemory()),
   localhost: async ({ localhost }) => {
     const { LocalhostBackend } = await import('./storage/localhost.ts')
-    return metered(new LocalhostBackend({ root: localhost.storageRoot as string }))
+    return metered(new LocalhostBackend({ root: localhost.storageRoot as string, fsync: localhost.fsync }))
   },
   aws_s3: async ({ aws_s3 }, shared) =>
     patient(await (await import('./storage/s3.ts')).createS3Backend(aws_s3), shared, aws_s3.retry),
@@ -72,7 +76,7 @@ const STORES: Readonly<Record<string, Loader>> = {
  */
 async function patient(
   backend: StorageBackend,
-  { budget, rates }: Shared,
+  { budget, rates, reached }: Shared,
   retry: RetrySection = {},
 ): Promise<StorageBackend> {
   const [{ withRetry }, { withLimit }, { withHedge }, { withMetering }] = await Promise.all([
@@ -84,6 +88,7 @@ async function patient(
   return withRetry(withLimit(withHedge(withMetering(backend)), { lease: rates }), {
     budget,
     policy: retryPolicy(retry),
+    reached,
   })
 }
 
@@ -107,10 +112,14 @@ async function metered(backend: StorageBackend): Promise<StorageBackend> {
 /** Backends by name, each connected once. @throws ConfigError for a name nobody knows */
 export function createBackends(
   sections: OpenSections,
-  { rates, workersOfProcess = 1 }: Pick<Shared, 'rates'> & { readonly workersOfProcess?: number | undefined } = {},
+  {
+    rates,
+    reached,
+    workersOfProcess = 1,
+  }: Omit<Shared, 'budget'> & { readonly workersOfProcess?: number | undefined } = {},
 ): Backends {
   const connected = new Map<string, Promise<StorageBackend>>()
-  const shared = { budget: new RetryBudget({ sharers: workersOfProcess }), rates }
+  const shared = { budget: new RetryBudget({ sharers: workersOfProcess }), rates, reached }
   return {
     resolve(name) {
       const known = connected.get(name)
@@ -143,6 +152,7 @@ export function compose(settings: ExecutorSettings, session: string): Compositio
   return {
     config,
     resolve: backends.resolve,
+    prices: givenPrices(config.sections),
     storage: storageOf(config, backends.resolve, session),
     createCompute: () => createCompute(config, sections, backends.resolve),
     close: backends.close,

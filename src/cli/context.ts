@@ -21,6 +21,14 @@ export interface CliJob extends CliFuture {
   readonly name: string
   /** It can be resumed by its name. */
   readonly durable: boolean
+  /** Records on which its function fails. */
+  quarantined(): Promise<readonly SetAsideRecord[]>
+}
+
+export interface SetAsideRecord {
+  readonly object: { readonly url: string }
+  readonly range: { readonly start: number; readonly end: number }
+  readonly error: Error
 }
 
 type AnyFunction = (...args: never[]) => unknown

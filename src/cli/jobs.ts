@@ -33,9 +33,15 @@ export function table(jobs: readonly JobInfo[], nowMs: number): string {
   if (jobs.length === 0) return 'no jobs'
   const rows = jobs.map((job) => {
     const age = ageMs(job, nowMs)
-    const { name, state, calls, committed, bytes, title = '' } = job
+    const { name, state, calls, committed, bytes, title = '', quarantined = 0 } = job
     return [
-      ...[name, state, `${committed}/${calls}`, age === undefined ? '?' : formatDuration(age), formatSize(bytes)],
+      ...[
+        name,
+        quarantined === 0 ? state : `${state}, ${quarantined} set aside`,
+        `${committed}/${calls}`,
+        age === undefined ? '?' : formatDuration(age),
+        formatSize(bytes),
+      ],
       printable(title),
     ]
   })

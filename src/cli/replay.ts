@@ -1,4 +1,5 @@
 /** `quern replay JOB CALL`: one call once more, in this process, on the bytes it had: for a debugger, or for a test. */
+import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { CallError, messageOf, QuernError } from '../core/errors.ts'
@@ -42,6 +43,6 @@ async function replay(job: string, call: string, flags: ReplayFlags, context: Cl
     throw new CallError(`call ${call} of ${job} failed: ${messageOf(error)}`, call, { cause: error })
   } finally {
     await executor.shutdown()
-    if (folder !== undefined) context.stderr.write(`fixture in ${folder}\n`)
+    if (folder !== undefined && existsSync(folder)) context.stderr.write(`fixture in ${folder}\n`)
   }
 }

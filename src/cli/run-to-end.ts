@@ -4,11 +4,13 @@
  */
 
 import { toJsonData } from '../core/json-data.ts'
-import type { CliContext, CliExecutor, CliJob, ExitCode } from './context.ts'
+import type { CliContext, CliExecutor, CliJob, ExitCode, SetAsideRecord } from './context.ts'
 import { formatResult } from './format-result.ts'
 import { executorOptions, type JobFlags } from './job-flags.ts'
+import { printable } from './storage-ls.ts'
 
 const ROWS_ON_TERMINAL = 20
+const RECORDS_SHOWN = 10
 
 export interface RunFlags extends JobFlags {
   readonly progress: boolean
@@ -32,12 +34,14 @@ export async function runToEnd(
     try {
       if (!interrupted) job = begin(executor)
       if (job !== undefined) printResult(await job, flags, context)
+      if (job !== undefined) saySetAside(await job.quarantined(), context)
     } catch (error) {
       failure = { error }
     } finally {
       await executor.shutdown({ cancelFutures: interrupted })
     }
-    if (interrupted) return sayInterrupted(failure === undefined ? undefined : job, flags, context)
+    // a job may have come to its end all the same
+    if (interrupted && (failure !== undefined || job === undefined)) return sayInterrupted(job, flags, context)
     if (failure === undefined) return 0
     if (job?.durable && !flags.json)
       context.stderr.write(`what is done is kept: ${wayOn(job, flags)} tries the rest again\n`)
@@ -45,6 +49,18 @@ export async function runToEnd(
   } finally {
     stopListening()
   }
+}
+
+/** The first of them one by one; `job.quarantined()` gives all, with their bytes. */
+function saySetAside(records: readonly SetAsideRecord[], { stderr }: CliContext): void {
+  if (records.length === 0) return
+  stderr.write(
+    `set aside, as the function fails on them: ${records.length} ${records.length === 1 ? 'record' : 'records'}\n`,
+  )
+  for (const { object, range, error } of records.slice(0, RECORDS_SHOWN)) {
+    stderr.write(`  ${object.url} [${range.start}, ${range.end}): ${printable(error.message)}\n`)
+  }
+  if (records.length > RECORDS_SHOWN) stderr.write(`  and ${records.length - RECORDS_SHOWN} more\n`)
 }
 
 /** The way on is a line of its own, so that it can be copied. */

@@ -7,7 +7,7 @@
  * - Every accepted invocation ends in exactly one `onEnd`; a death takes down no other invocation.
  * - `stop` is idempotent; unknown and ended invocations are ignored.
  */
-import type { WorkerDeath } from '../core/errors.ts'
+import type { WorkerActivity, WorkerDeath } from '../core/errors.ts'
 import type { Reach } from '../storage/backend.ts'
 
 export interface Invocation {
@@ -70,6 +70,8 @@ export interface ComputeBackend {
   /** Feeds a running invocation; messages to one that has ended are dropped. */
   send(invocation: number, bytes: Uint8Array): void
   stop(invocation: number): Promise<void>
+  /** What the worker that runs it does and did in the last `withinMs`; undefined where that is not known. */
+  activityOf?(invocation: number, withinMs: number): WorkerActivity | undefined
   /** Ends what still runs; no process is left when it resolves. Idempotent. */
   close(): Promise<void>
 }

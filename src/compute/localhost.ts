@@ -2,7 +2,7 @@
  * Compute on this machine: workers from src/pool, as a ComputeBackend. Processes contain whatever calls do; threads start
  * faster, but native crashes and `process.kill` take the whole program with them.
  */
-import { ValidationError } from '../core/errors.ts'
+import { ValidationError, type WorkerActivity } from '../core/errors.ts'
 import { MAX_PAYLOAD_BYTES } from '../pool/framing.ts'
 import { WorkerPool } from '../pool/pool.ts'
 import { processStarter } from '../pool/process-link.ts'
@@ -91,6 +91,10 @@ class LocalhostCompute implements ComputeBackend {
 
   async stop(invocation: number): Promise<void> {
     await this.#pool?.stop(invocation)
+  }
+
+  activityOf(invocation: number, withinMs: number): WorkerActivity | undefined {
+    return this.#pool?.activityOf(invocation, withinMs)
   }
 
   async close(): Promise<void> {

@@ -207,6 +207,15 @@ export interface WorkerDeath {
   readonly stderrTail?: string
 }
 
+/** What a worker's process does, by the system. */
+export interface WorkerActivity {
+  /** Linux's letter: R runs, S sleeps, D waits for a device, T is stopped by a signal, … */
+  readonly state: string
+  /** The processor time of all its threads within the last `overMs`; both absent where it was not looked at before. */
+  readonly cpuMs?: number
+  readonly overMs?: number
+}
+
 /** A worker ended while it ran a call: exit code, signal and the tail of its standard error say how. */
 export class TerminatedWorkerError extends BrokenExecutorError {
   readonly exitCode: number | undefined

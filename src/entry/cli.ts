@@ -29,6 +29,8 @@ const context: CliContext = {
   async inspect() {
     const { open, url, waitForDebugger } = await import('node:inspector')
     if (url() === undefined) open()
+    // its port is taken, by another program that is debugged
+    if (url() === undefined) open(0)
     waitForDebugger()
   },
   onInterrupt(listener) {

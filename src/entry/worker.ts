@@ -10,7 +10,7 @@ import { serveWorker } from '../worker/worker-loop.ts'
 serveWorker(({ config, workersOfProcess }, rates) => {
   let backends: Promise<{ readonly resolve: BackendResolver }> | undefined
   const connect = async () =>
-    (await import('../backends.ts')).createBackends(config as OpenSections, { rates, workersOfProcess })
+    (await import('../backends.ts')).createBackends(config as OpenSections, { rates, workersOfProcess, reached: true })
   return workerServices(async (name) => {
     backends ??= connect()
     return (await backends).resolve(name)

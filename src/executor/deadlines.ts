@@ -2,9 +2,11 @@
  * What is due when: retries after their pause, calls that were queued, ran or were silent for too long. Asks for one
  * wake-up at a time, an earlier one in place of a later one. A wake-up may come when nothing is due; none is missed.
  */
+import type { WorkerActivity } from '../core/errors.ts'
 import { MinHeap } from '../futures/min-heap.ts'
 import type { JobCalls } from './calls.ts'
 import type { Invocations, RunningInvocation } from './invocations.ts'
+import type { FailureReason } from './scheduler-protocol.ts'
 
 /** `again`: a call may be tried again. `queue`: a call (all that never ran, where absent) has been queued for too long. */
 interface Timer {
@@ -18,23 +20,27 @@ interface Timer {
 export type Due =
   | { readonly type: 'again' | 'queue'; readonly calls: JobCalls; readonly call: number }
   | {
-      readonly type: 'timeout' | 'silence'
       readonly running: RunningInvocation
       readonly call: number
-      readonly timeoutMs: number
+      readonly why: Extract<FailureReason, { by: 'timeout' | 'silence' }>
     }
+
+/** What the worker of an invocation does, and did in the last `withinMs`; undefined where that is not known. */
+export type ActivityOf = (invocation: number, withinMs: number) => WorkerActivity | undefined
 
 const NEVER = Number.POSITIVE_INFINITY
 
 export class Deadlines {
   readonly #running: Invocations
+  readonly #activityOf: ActivityOf | undefined
   readonly #timers = new MinHeap<Timer>((a, b) => a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order))
   #order = 0
   #wakeAtMs = NEVER
   #askedMs = NEVER
 
-  constructor(running: Invocations) {
+  constructor(running: Invocations, activityOf?: ActivityOf) {
     this.#running = running
+    this.#activityOf = activityOf
   }
 
   again(calls: JobCalls, call: number, atMs: number): void {
@@ -73,9 +79,13 @@ export class Deadlines {
       const deadline = deadlineOf(running)
       if (deadline === undefined) continue
       if (deadline.atMs > nowMs) this.wakeAt(deadline.atMs)
-      else due.push({ ...deadline, running })
+      else due.push({ running, call: deadline.call, why: this.#why(running.id, deadline) })
     }
     return due
+  }
+
+  #why(invocation: number, { type: by, timeoutMs }: Deadline) {
+    return by === 'timeout' ? { by, timeoutMs } : { by, timeoutMs, activity: this.#activityOf?.(invocation, timeoutMs) }
   }
 
   /** When to be woken; undefined where that has been asked for, or is not needed. */

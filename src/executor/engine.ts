@@ -1,6 +1,5 @@
 /** The machinery behind an executor: makes runs, reads their sources, launches them, shuts down. */
 import { setMaxListeners } from 'node:events'
-import type { Division } from '../../partitioner/divided-plan.ts'
 import type { PartitionOptions, Plan } from '../../partitioner/plan.ts'
 import type { ObjectSelection, SelectingProgress } from '../../partitioner/select.ts'
 import type { Composition } from '../backends.ts'
@@ -11,12 +10,23 @@ import { type JobKind, jobId, jobKey } from '../core/ids.ts'
 import type { ShippedFunction } from '../functions/shipped.ts'
 import type { ExecutorListener } from '../job/events.ts'
 import type { PartRecord } from '../job/journal.ts'
+import type { JobHead } from '../job/messages.ts'
 import type { JobDivisions } from './divisions.ts'
 import type { JobJournal } from './durable.ts'
-import type { DurableSettings } from './durable-settings.ts'
+import { type DurableSettings, journalNeed } from './durable-settings.ts'
+import { leadOf } from './item-stream.ts'
 import { JobRun, type JobRunSpec } from './job-run.ts'
 import { Journals } from './journals.ts'
-import { type Inputs, itemInputs, makePlan, planInputs, type SourceKind } from './launch.ts'
+import {
+  type Inputs,
+  isCollection,
+  itemInputs,
+  makePlan,
+  planInputs,
+  type SourceKind,
+  streamedInputs,
+} from './launch.ts'
+import { Leftovers } from './leftovers.ts'
 import type { PreparedOutput } from './output-hooks.ts'
 import { type JobSettings, launchRuns, type Part } from './parts.ts'
 import type { ResumedRuns } from './resume.ts'
@@ -52,6 +62,7 @@ export class Engine {
   readonly #listener: ExecutorListener
   readonly #runs = new Set<JobRun>()
   readonly #journals: Journals
+  readonly #leftovers = new Leftovers()
   #runtime: Runtime | undefined
   #jobCount = 0
   #closing: Promise<void> | undefined
@@ -127,9 +138,7 @@ export class Engine {
     }
     abort.signal.addEventListener('abort', failUnlaunched, { once: true })
     // what was reduced from bytes that do not tile is no result
-    map.ended.then((error) => {
-      if (error instanceof CoverageError) reduce?.fail(error)
-    })
+    map.ended.then((error) => error instanceof CoverageError && reduce?.fail(error))
     launch(abort.signal).catch((error) => {
       for (const run of runs) run.fail(error)
     })
@@ -159,7 +168,7 @@ export class Engine {
   ): Promise<void> {
     const { config } = this.#composition
     const runtime = this.#start()
-    const inputs = await this.#read(source, runtime, map.run.id, signal)
+    const inputs = await this.#read(source, runtime, map, signal)
     const parts = await Promise.all([
       submittedPart(map, inputs.plan, config),
       reduce === undefined ? undefined : submittedPart(reduce, undefined, config, reduce),
@@ -172,7 +181,7 @@ export class Engine {
     const journal = await this.#journals.begin({ ...beginning, parts: [mapPart, reducePart] }, reach)
     signal.throwIfAborted()
     const journalOf = (jobId: string) => journal && { head: journal.headOf(jobId), epoch: journal.epoch }
-    const divisions = await this.#divisions(map, inputs, runtime, journal)
+    const divisions = await this.#divisions(map, mapPart.head, inputs, runtime, journal)
     const launch = { inputs, map: mapPart, reduce: reducePart, divisions, journalOf, hookOutputs: output?.hook }
     runtime.loop.submit(launchRuns(launch, config, capabilities))
   }
@@ -180,28 +189,40 @@ export class Engine {
   async #read(
     { kind, value, partition, where }: Source,
     runtime: Runtime,
-    jobId: string,
+    { run, settings }: Submission,
     signal: AbortSignal,
   ): Promise<Inputs> {
-    const { resolve, config } = this.#composition
-    if (kind === 'items') return itemInputs(value as Iterable<unknown>, config.dataLimitBytes)
+    const { resolve, config, prices } = this.#composition
+    if (kind === 'items') {
+      const { dataLimitBytes: limitBytes, chunksize } = config
+      // a journal holds all inputs before the first call begins
+      const isWhole = isCollection(value) || journalNeed(settings, kind, config.storage) !== 'no'
+      if (isWhole) return itemInputs(value as Iterable<unknown>, limitBytes)
+      const lead = leadOf(runtime.compute.capabilities.slots, settings.chunksize ?? chunksize)
+      return streamedInputs(value as Iterable<unknown>, { jobId: run.id, ended: run.ended, lead, limitBytes })
+    }
     const onProgress = (progress: SelectingProgress) =>
-      this.#listener({ type: 'job-selecting', at: Date.now(), jobId, ...progress })
-    const plan = await makePlan(value as ObjectSelection | Plan, partition, resolve, where, { signal, onProgress })
+      this.#listener({ type: 'job-selecting', at: Date.now(), jobId: run.id, ...progress })
+    const how = { signal, onProgress, prices }
+    const plan = await makePlan(value as ObjectSelection | Plan, partition, resolve, where, how)
     return planInputs(plan, resolve, runtime.compute.reach, signal)
   }
 
   async #divisions(
     { run, settings }: Submission,
+    { output }: JobHead,
     inputs: Inputs,
     { compute }: Runtime,
     journal: JobJournal | undefined,
   ): Promise<JobDivisions | undefined> {
     if (settings.onFailure === undefined && settings.splittable === undefined) return undefined
-    const { divisionsOf } = await import('./divisions.ts')
-    const record = journal && ((number: number, division: Division) => journal.recordDivision(number, division))
-    const { feeds } = compute.capabilities
-    return divisionsOf({ run, settings, inputs, feeds, resolve: this.#composition.resolve, record })
+    const [{ divisionsOf }, { divisionsJournal }] = await Promise.all([
+      import('./divisions.ts'),
+      import('./division-journal.ts'),
+    ])
+    const { resolve } = this.#composition
+    const kept = journal && divisionsJournal(journal, { jobId: run.id, output }, resolve)
+    return divisionsOf({ run, settings, inputs, feeds: compute.capabilities.feeds, resolve, journal: kept })
   }
 
   async #output(
@@ -241,8 +262,9 @@ export class Engine {
   #newRun(spec: Omit<JobRunSpec, 'listener' | 'cancelCalls'>): JobRun {
     const cancelCalls = (target: JobRun, calls: readonly number[] | undefined, running: boolean) =>
       this.#cancel(target, calls, running)
-    const run = new JobRun({ ...spec, listener: this.#listener, cancelCalls })
+    const run = new JobRun({ ...spec, prices: this.#composition.prices, listener: this.#listener, cancelCalls })
     this.#runs.add(run)
+    this.#leftovers.watch(run)
     run.ended.then(() => this.#runs.delete(run))
     return run
   }
@@ -268,6 +290,7 @@ export class Engine {
     await this.#journals.settled()
     this.#runtime?.loop.dispose()
     await this.#runtime?.compute.close()
+    for (const text of await this.#leftovers.sweep()) this.#listener({ type: 'warning', at: Date.now(), text })
     await tidy()
     await this.#composition.close()
   }

@@ -164,7 +164,8 @@ export class FunctionExecutor implements AsyncDisposable {
       throw new ValidationError(`plan options.onProgress: expected a function, got ${typeof onProgress}`)
     }
     const { partition, signal } = parseOptions('map', others, 'plan options')
-    return makePlan(source, partition, this.#composition.resolve, 'plan options', { signal, onProgress })
+    const { resolve, prices } = this.#composition
+    return makePlan(source, partition, resolve, 'plan options', { signal, onProgress, prices })
   }
 
   /**

@@ -3,23 +3,18 @@
  * drives it; `Job` is its public face. Every call's future is settled once, by `settle`.
  */
 import type { Certificate } from '../../partitioner/coverage.ts'
-import type { Plan } from '../../partitioner/plan.ts'
 import type { ReadReport } from '../../partitioner/read.ts'
-import type { CloudObject } from '../core/cloud-object.ts'
 import { CancelledError } from '../core/errors.ts'
 import type { ExecutorEvent, ExecutorListener } from '../job/events.ts'
-import type { CallInput } from '../job/messages.ts'
-import type { CallOutput } from '../job/output.ts'
 import type { WorkerStats } from '../monitor/monitor.ts'
-import type { Pin } from '../storage/backend.ts'
 import { CallFutures, type CallsOwner } from './call-futures.ts'
 import { certificateOf } from './certified.ts'
-import type { JobDivisions } from './divisions.ts'
 import { failuresOf } from './failures.ts'
 import { addStats, emptyTotals, type JobTotals } from './job-totals.ts'
+import type { LaunchedJob } from './launched-job.ts'
 import { errorOf } from './outcome-error.ts'
 import type { ResponseFuture } from './response-future.ts'
-import type { CallOutcome, SchedulerJob } from './scheduler-protocol.ts'
+import type { CallOutcome } from './scheduler-protocol.ts'
 
 export interface JobRunSpec {
   readonly executorId: string
@@ -30,26 +25,9 @@ export interface JobRunSpec {
   readonly name: string
   readonly silent: boolean
   readonly memoryMiB?: number | undefined
+  readonly prices?: Parameters<typeof addStats>[2]
   readonly listener: ExecutorListener
   cancelCalls(run: JobRun, calls: readonly number[] | undefined, running: boolean): void
-}
-
-/** What a job becomes once its source is known: how many calls, and the input of each. */
-export interface LaunchedJob {
-  readonly scheduler: SchedulerJob
-  readonly shared: { readonly id: string; readonly bytes: Uint8Array }
-  readonly plan?: Plan | undefined
-  pinOf?(object: CloudObject): Pin
-  /** @throws SerializationError when the call's item cannot travel */
-  inputOf(call: number): CallInput
-  /** Under which id a call is committed, where that is not its own. */
-  commitOf?: ((call: number) => string) | undefined
-  /** Where its calls may be divided. */
-  readonly divisions?: JobDivisions | undefined
-  /** Where calls write outputs: what each is to write. */
-  outputOf?(call: number): CallOutput
-  /** Awaited when all calls have ended well, before the job has. */
-  conclude?(): Promise<void>
 }
 
 export class JobRun implements CallsOwner {
@@ -59,6 +37,8 @@ export class JobRun implements CallsOwner {
   readonly totals: JobTotals = emptyTotals()
   /** Settles when the source has been read and planned; rejects when it cannot be. */
   readonly ready: Promise<LaunchedJob>
+  /** Settles when all its calls are known; rejects when they never will be. */
+  readonly complete: Promise<void>
   /** Settles when every call has ended; the error of the job as a whole, if it failed. */
   readonly ended: Promise<Error | undefined>
   /** Reduce jobs read the results of their maps until they have ended: results stay encoded and are kept. */
@@ -74,7 +54,10 @@ export class JobRun implements CallsOwner {
   readonly #reads = new Map<number, ReadReport>()
   #onReady: ((launched: LaunchedJob) => void) | undefined
   #onUnready: ((error: Error) => void) | undefined
+  #onComplete: ((error?: Error) => void) | undefined
   #onEnded: ((error: Error | undefined) => void) | undefined
+  /** Why there are no more calls, where the source did not end by itself. */
+  #reason: Error | undefined
   #reading: Reading | undefined
   #readCalls = 0
 
@@ -86,6 +69,10 @@ export class JobRun implements CallsOwner {
       this.#onUnready = reject
     })
     this.ready.catch(() => undefined)
+    this.complete = new Promise((resolve, reject) => {
+      this.#onComplete = (error) => (error === undefined ? resolve() : reject(error))
+    })
+    this.complete.catch(() => undefined)
     this.ended = new Promise((resolve) => {
       this.#onEnded = resolve
     })
@@ -121,16 +108,38 @@ export class JobRun implements CallsOwner {
     this.calls.table.append(scheduler.calls - this.calls.table.count)
     this.totals.calls = scheduler.calls
     this.totals.bytes = plan?.bytes ?? 0
-    this.emit({ type: 'job-planned', callCount: scheduler.calls, bytes: plan?.bytes ?? 0, plan })
+    this.totals.open = scheduler.open === true
+    const { calls, bytes, open } = this.totals
+    this.emit({ type: 'job-planned', callCount: calls, bytes, plan, open })
     for (const { parent, child } of launched.divisions?.plan.divisions ?? []) this.calls.appended(parent, child, 1)
     this.#onReady?.(launched)
-    if (scheduler.calls === 0) this.#end()
+    if (open) return
+    this.#onComplete?.()
+    if (calls === 0) this.#end()
+  }
+
+  /** New calls of an open job. */
+  extended(added: number): void {
+    this.calls.table.append(added)
+    this.totals.calls += added
+    this.emit({ type: 'job-extended', callCount: this.totals.calls, open: true })
+  }
+
+  /** No more calls come. `reason`: why, where the source did not end by itself. */
+  sealed(reason?: Error): void {
+    this.totals.open = false
+    this.#reason = reason
+    this.#onComplete?.(reason)
+    this.emit({ type: 'job-extended', callCount: this.totals.calls, open: false })
+    this.calls.wake()
+    if (this.totals.done === this.totals.calls) this.#end()
   }
 
   /** The job cannot begin, or its result is not to be trusted: futures that are not done fail with the error. */
   fail(error: Error): void {
     if (this.totals.endedAt !== undefined) return
     this.#onUnready?.(error)
+    this.#onComplete?.(error)
     this.calls.endAll(error)
     this.#end(error)
   }
@@ -176,7 +185,7 @@ export class JobRun implements CallsOwner {
     const { bytesRead = 0, runMs = 0 } = stats ?? {}
     const [at, jobId] = [Date.now(), this.key]
     this.spec.listener({ type: 'call-ended', at, jobId, call, outcome: outcome.type, bytesRead, runMs })
-    if (this.totals.done === this.totals.calls) this.#end()
+    if (this.totals.done === this.totals.calls && !this.totals.open) this.#end()
   }
 
   /** New calls, behind all others. */
@@ -226,8 +235,7 @@ export class JobRun implements CallsOwner {
     totals.done += 1
     totals[outcome] += 1
     totals.attempts += attempts
-    if (stats === undefined) return
-    addStats(totals, stats)
+    if (stats !== undefined) addStats(totals, stats, this.spec.prices)
   }
 
   #end(failure?: Error): void {
@@ -252,7 +260,8 @@ export class JobRun implements CallsOwner {
   /** Undefined where every failure is tolerated. */
   #failures(): Error | undefined {
     const { failed, tolerated, cancelled, calls } = this.totals
-    if (cancelled === 0 && failed === tolerated) return undefined
+    if (this.#reason !== undefined && !(this.#reason instanceof CancelledError)) return this.#reason
+    if (cancelled === 0 && failed === tolerated) return this.#reason
     const futures = Array.from(this.calls.table.unsuccessful(), (call) => this.calls.future(call))
     return failuresOf(this.id, futures, calls)
   }
@@ -279,6 +288,8 @@ export interface JournalHandle {
    * Repeating it is no error.
    */
   remove(): Promise<void>
+  /** Removes what workers that are gone left half-written in its store. */
+  sweep?(): Promise<void>
 }
 
 interface Reading {

@@ -1,10 +1,13 @@
 /** Counts of a job, kept up as its calls end. */
-import { DEFAULT_PRICES, isPriced, requestCost } from '../../partitioner/prices.ts'
+import { pricesOf, requestCost, type StorePrices } from '../../partitioner/prices.ts'
 import { addCounts, emptyCounts, type RequestCounts } from '../core/tally.ts'
 import type { WorkerStats } from '../monitor/monitor.ts'
 
 export interface JobTotals {
+  /** So far, while it is `open`. */
   calls: number
+  /** Its items are still being read: more calls may come. */
+  open: boolean
   done: number
   succeeded: number
   failed: number
@@ -26,7 +29,7 @@ export interface JobTotals {
   peakRssBytes: number
   /** Sent for the calls that ended, over all stores; what a worker that died had sent is not known. */
   readonly requests: RequestCounts
-  /** Estimate of what they cost, in USD at list prices (partitioner/prices.ts). */
+  /** Estimate of what they cost, in USD at list prices (partitioner/prices.ts) or those of the configuration. */
   requestCost: number
   startedAt: number | undefined
   endedAt: number | undefined
@@ -46,11 +49,14 @@ export function emptyTotals(): JobTotals {
     peakRssBytes: 0,
     requestCost: 0,
   }
-  return { ...zero, ...sums, requests: emptyCounts(), startedAt: undefined, endedAt: undefined }
+  return { ...zero, ...sums, open: false, requests: emptyCounts(), startedAt: undefined, endedAt: undefined }
 }
 
 export interface Progress {
+  /** So far, while the job is `open`. */
   readonly calls: number
+  /** Items are still being read: how many calls there will be is not known. */
+  readonly open: boolean
   readonly done: number
   readonly failed: number
   readonly cancelled: number
@@ -69,7 +75,7 @@ export interface JobStats extends Readonly<JobTotals> {
 }
 
 /** Adds what one call took. */
-export function addStats(totals: JobTotals, stats: WorkerStats): void {
+export function addStats(totals: JobTotals, stats: WorkerStats, prices?: StorePrices): void {
   totals.bytesRead += stats.bytesRead
   totals.recordsRead += stats.recordsRead
   totals.resultBytes += stats.resultBytes
@@ -78,13 +84,17 @@ export function addStats(totals: JobTotals, stats: WorkerStats): void {
   totals.cpuUserMs += stats.cpuUserMs ?? 0
   totals.cpuSystemMs += stats.cpuSystemMs ?? 0
   totals.peakRssBytes = Math.max(totals.peakRssBytes, stats.peakRssBytes ?? stats.rssBytes)
-  for (const counts of Object.values(stats.requests ?? {})) addCounts(totals.requests, counts)
-  totals.requestCost += costOf(stats)
+  if (stats.requests === undefined) return
+  for (const counts of Object.values(stats.requests)) addCounts(totals.requests, counts)
+  totals.requestCost += costOf(stats, prices)
 }
 
-/** Estimate of what the requests of a call cost, in the currency of the prices. */
-export function costOf({ requests = {} }: Pick<WorkerStats, 'requests'>, prices = DEFAULT_PRICES): number {
+/** Estimate of what the requests of a call cost, in USD. */
+export function costOf({ requests = {} }: Pick<WorkerStats, 'requests'>, given?: StorePrices): number {
   let cost = 0
-  for (const [backend, counts] of Object.entries(requests)) if (isPriced(backend)) cost += requestCost(counts, prices)
+  for (const [backend, counts] of Object.entries(requests)) {
+    const prices = pricesOf(backend, given)
+    if (prices !== undefined) cost += requestCost(counts, prices)
+  }
   return cost
 }

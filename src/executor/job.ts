@@ -6,7 +6,7 @@ import { CancelledError, ValidationError } from '../core/errors.ts'
 import { jobKey } from '../core/ids.ts'
 import { Future } from '../futures/future.ts'
 import type { CallFutures } from './call-futures.ts'
-import type { QuarantinedRecord } from './divisions.ts'
+import type { QuarantinedRecord } from './division-journal.ts'
 import { type CallFailure, callFailures } from './failures.ts'
 import { FuturesList } from './futures-list.ts'
 import type { JobRun } from './job-run.ts'
@@ -54,8 +54,8 @@ export class Job<T, R> extends Future<T> {
   }
 
   get progress(): Progress {
-    const { calls, done, failed, cancelled, running, bytes, bytesRead } = this.#run.totals
-    return { calls, done, failed, cancelled, running, bytes, bytesRead }
+    const { calls, open, done, failed, cancelled, running, bytes, bytesRead } = this.#run.totals
+    return { calls, open, done, failed, cancelled, running, bytes, bytesRead }
   }
 
   get stats(): JobStats {
@@ -72,15 +72,25 @@ export class Job<T, R> extends Future<T> {
     return plan
   }
 
-  /** One future per call, in input order. Rejects when the source cannot be read or planned. */
+  /** One future per call, in input order, once all are known. Rejects when the source cannot be read or planned. */
   async futures({ signal }: Abortable = {}): Promise<FuturesList<R>> {
-    await abortable(this.#run.ready, { signal })
+    await abortable(this.#run.complete, { signal })
     return FuturesList.fromFutures(this.known)
   }
 
-  /** The futures of its calls as far as they are known: none before it is planned. */
+  /** The futures of its calls as far as they are known: none before it is planned, not all while items are read. */
   get known(): readonly ResponseFuture<R>[] {
     return this.#run.futures as ResponseFuture<R>[]
+  }
+
+  /**
+   * Resolves when all its calls are known, or `isOver` holds of those that are. Rejects where the job cannot begin.
+   * @internal
+   */
+  async whenKnown(isOver: (progress: Progress) => boolean): Promise<void> {
+    const { ready, totals, calls } = this.#run
+    await ready
+    while (totals.open && !isOver(totals)) await calls.nextEnd()
   }
 
   /** What was read of every object, once all calls have ended. @throws CoverageError, or what kept the job from being planned */
@@ -111,7 +121,9 @@ export class Job<T, R> extends Future<T> {
   /** Without `running`: true only while none of its calls has been sent. With it, what runs is stopped too. */
   override cancel(options: { readonly running?: boolean } = {}): boolean {
     if (this.done()) return this.cancelled()
-    const { done, running } = this.#run.totals
+    const { done, running, cancelled, endedAt } = this.#run.totals
+    // its calls have succeeded, and their outputs are being concluded
+    if (endedAt !== undefined && cancelled === 0 && this.#run.launched?.conclude !== undefined) return false
     const began = done > 0 || running > 0
     if (began && options.running !== true) return false
     if (this.#run.launched === undefined) this.#run.fail(new CancelledError(`${this.jobId} was cancelled`))
@@ -178,8 +190,10 @@ export class MapReduceJob<T, Out, R> extends Job<T, Out> {
     if (this.done()) return this.cancelled()
     const began = this.mapJob.progress.done > 0 || this.mapJob.progress.running > 0
     if (began && options.running !== true) return false
+    // before its maps, whose end would end it too
+    const cancelled = super.cancel(options)
     this.mapJob.cancel(options)
-    return super.cancel(options)
+    return cancelled
   }
 }
 
@@ -224,6 +238,6 @@ class Completions<R> implements AsyncIterableIterator<ResponseFuture<R>> {
       await calls.nextEnd()
     }
     if (this.#closed) return { done: true, value: undefined }
-    return { done: false, value: calls.future<R>(calls.table.ending(this.#place++)) }
+    return { done: false, value: calls.ended<R>(calls.table.ending(this.#place++)) }
   }
 }

@@ -1,5 +1,6 @@
 /** The journals of an executor's jobs: begun where a job wants one, followed until it has ended. */
 import type { Config } from '../config/config.ts'
+import { SerializationError } from '../core/errors.ts'
 import type { ExecutorListener } from '../job/events.ts'
 import type { BackendResolver, Reach } from '../storage/backend.ts'
 import type { JobJournal, Stores } from './durable.ts'
@@ -28,6 +29,7 @@ export interface Beginning {
 export class Journals {
   readonly #host: JournalsHost
   readonly #followed = new Set<JobJournal>()
+  readonly #beginning = new Set<Promise<void>>()
   readonly #warned = new Set<string>()
 
   constructor(host: JournalsHost) {
@@ -35,7 +37,18 @@ export class Journals {
   }
 
   /** The journal of a job, written before anything of it runs; undefined where it has none. @throws ConfigError */
-  async begin({ kind, settings, parts, inputs, outputs }: Beginning, reach: Reach): Promise<JobJournal | undefined> {
+  async begin(beginning: Beginning, reach: Reach): Promise<JobJournal | undefined> {
+    const begun = this.#begin(beginning, reach)
+    const over = begun.then(
+      () => undefined,
+      () => undefined,
+    )
+    this.#beginning.add(over)
+    over.then(() => this.#beginning.delete(over))
+    return begun
+  }
+
+  async #begin({ kind, settings, parts, inputs, outputs }: Beginning, reach: Reach): Promise<JobJournal | undefined> {
     const given = parts.filter((part) => part !== undefined)
     // calls are cheap to make again, and pay for no look at what a journal is
     if (parts[0].run.spec.kind === 'call') return undefined
@@ -43,8 +56,16 @@ export class Journals {
     if (need === 'no') return undefined
     const { beginJournal, journalPlace } = await import('./durable.ts')
     const place = await journalPlace(need, settings.journalStorage, this.stores(reach))
-    if (place === undefined) return undefined
-    const journal = await beginJournal(place, given, inputs, outputs)
+    // one that was cancelled meanwhile needs none
+    if (place === undefined || parts[0].run.totals.endedAt !== undefined) return undefined
+    let journal: JobJournal
+    try {
+      journal = await beginJournal(place, given, inputs, outputs)
+    } catch (error) {
+      if (need === 'must' || !(error instanceof SerializationError)) throw error
+      this.#warn(`${parts[0].run.id} is not durable: ${error.message}; durable: false says that it need not be`)
+      return undefined
+    }
     this.follow(
       journal,
       given.map(({ run }) => run),
@@ -63,8 +84,9 @@ export class Journals {
     return { config, resolve, reach, warn: (text) => this.#warn(text) }
   }
 
-  /** Settles when every journal says how its job ended, or could not be told. */
+  /** Settles when every journal says how its job ended, or could not be told; one that is being written is written first. */
   async settled(): Promise<void> {
+    await Promise.all(this.#beginning)
     await Promise.all([...this.#followed].map((journal) => journal.settled()))
   }
 

@@ -4,6 +4,7 @@ import { resolveEdges } from '../../partitioner/edges.ts'
 import { delimiterOf } from '../../partitioner/options.ts'
 import type { Partition, PartitionOptions, Plan } from '../../partitioner/plan.ts'
 import { planPartitions } from '../../partitioner/plan-partitions.ts'
+import type { StorePrices } from '../../partitioner/prices.ts'
 import {
   isObjectSelection,
   type ObjectSelection,
@@ -19,10 +20,12 @@ import { shippingFunctions } from '../functions/capture.ts'
 import { encodeValue } from '../functions/codec.ts'
 import type { CallInput } from '../job/messages.ts'
 import { type BackendResolver, isSeenBy, type Pin, type Reach } from '../storage/backend.ts'
+import { ItemStream, type ItemStreamOptions, tooLarge } from './item-stream.ts'
 
-/** What a job maps over, once read. */
+/** What a job maps over, once read; or, where `items` goes on with it, begun. */
 export interface Inputs {
   readonly count: number
+  readonly items?: ItemStream | undefined
   readonly plan?: Plan | undefined
   /** Record edges of its partitions, where they had to be resolved beforehand. */
   readonly edges?: readonly (ByteRange | undefined)[] | undefined
@@ -48,25 +51,39 @@ export function sourceKind(source: unknown, where: string): SourceKind {
   throw new ValidationError(`${where}: expected an iterable of items, objects(…) or a plan, got ${describe(source)}`)
 }
 
-/** Reads all items. @throws ValidationError when, encoded, they are larger than `limitBytes` in all */
+/** Reads all items, a collection as it is now. @throws ValidationError when, encoded, they are larger than `limitBytes` in all */
 export async function itemInputs(
   items: Iterable<unknown> | AsyncIterable<unknown>,
   limitBytes = Number.POSITIVE_INFINITY,
 ): Promise<Inputs> {
   const list: unknown[] = []
   let bytes = 0
-  for await (const item of items) {
+  for await (const item of isCollection(items) ? [...(items as Iterable<unknown>)] : items) {
     list.push(item)
     if (limitBytes === Number.POSITIVE_INFINITY) continue
     bytes += encodeValue(item, `item ${list.length - 1}`, shippingFunctions).byteLength
-    if (bytes > limitBytes) {
-      throw new ValidationError(`the items are larger than data_limit: expected at most ${limitBytes} bytes in all`)
-    }
+    if (bytes > limitBytes) throw tooLarge(limitBytes)
   }
   return {
     count: list.length,
     inputOf: (call) => ({ type: 'item', value: encodeValue(list[call], 'item', shippingFunctions) }),
   }
+}
+
+/** Of what is in memory already all is read at once: it might change while the job runs. */
+export function isCollection(items: unknown): boolean {
+  return Array.isArray(items) || ArrayBuffer.isView(items) || items instanceof Set || items instanceof Map
+}
+
+/** Begins to read the items, and stops when the job has `ended`; those that come without waiting are there when it resolves. */
+export async function streamedInputs(
+  source: Iterable<unknown> | AsyncIterable<unknown>,
+  { ended, ...options }: ItemStreamOptions & { readonly ended: Promise<unknown> },
+): Promise<Inputs> {
+  const items = new ItemStream(source, options)
+  ended.then(() => items.stop())
+  const { count, open } = await items.begin()
+  return { count, items: open ? items : undefined, inputOf: (call) => items.inputOf(call) }
 }
 
 /** Selects and plans. @throws NotFoundError, ValidationError, ConfigError as selecting and planning do */
@@ -75,9 +92,11 @@ export async function makePlan(
   options: PartitionOptions,
   resolve: BackendResolver,
   where: string,
-  how: SelectingOptions = {},
+  { prices: storePrices, ...how }: SelectingOptions & { readonly prices?: StorePrices | undefined } = {},
 ): Promise<Plan> {
-  if (isObjectSelection(source)) return planPartitions(await selectObjects(source, resolve, how), options, { where })
+  if (isObjectSelection(source)) {
+    return planPartitions(await selectObjects(source, resolve, how), options, { where, storePrices })
+  }
   const given = Object.keys(options)
   if (given.length > 0) {
     throw new ValidationError(`${where}.${given[0]}: a plan has its own partition options; expected none beside it`)

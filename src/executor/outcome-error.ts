@@ -7,6 +7,7 @@ import {
   ShutdownExecutorError,
   TerminatedWorkerError,
   TimeoutError,
+  type WorkerActivity,
   type WorkerDeath,
 } from '../core/errors.ts'
 import { callId } from '../core/ids.ts'
@@ -29,7 +30,7 @@ export function errorOf(job: string, call: number, why: FailureReason, inputErro
       return new TimeoutError(`${name} was queued longer than its queueTimeout of ${formatDuration(why.timeoutMs)}`)
     case 'silence':
       return new TimeoutError(
-        `${name} gave no sign of life for its silenceTimeout of ${formatDuration(why.timeoutMs)} and was stopped`,
+        `${name} gave no sign of life for its silenceTimeout of ${formatDuration(why.timeoutMs)} and was stopped${doing(why.activity)}`,
       )
     case 'input': {
       const cause = inputError(why.call)
@@ -40,6 +41,25 @@ export function errorOf(job: string, call: number, why: FailureReason, inputErro
     case 'error':
       return why.error
   }
+}
+
+/** What the process of a silent call did. One that runs and got little of the processor had to share it with others. */
+function doing(activity: WorkerActivity | undefined): string {
+  if (activity === undefined) return ''
+  const { state, cpuMs, overMs } = activity
+  const used =
+    cpuMs === undefined || overMs === undefined
+      ? ''
+      : `used ${formatDuration(cpuMs)} of processor in the last ${formatDuration(overMs)}: it `
+  const computes =
+    cpuMs === undefined || overMs === undefined ? state === 'R' : cpuMs > overMs * (state === 'R' ? 0.05 : 0.5)
+  return `; its process ${used}${computes ? 'computes' : (WAITS[state] ?? 'waits')} (state ${state})`
+}
+
+const WAITS: Readonly<Record<string, string>> = {
+  D: 'waits for a disk or a file system',
+  T: 'is stopped from outside (SIGSTOP)',
+  t: 'is held by a debugger',
 }
 
 function deathError(name: string, death: InvocationDeath | undefined): Error {

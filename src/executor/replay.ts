@@ -9,7 +9,8 @@ import { show } from '../core/fields.ts'
 import { callId } from '../core/ids.ts'
 import { decodeValue } from '../functions/codec.ts'
 import { decodeError } from '../functions/error-codec.ts'
-import { decodeReports, encodeCalls, encodeFeed, encodeJob, type JobHead } from '../job/messages.ts'
+import { encodeCalls, encodeFeed, encodeJob, type JobHead } from '../job/messages.ts'
+import { decodeReports } from '../job/report-bytes.ts'
 import { jobNamed } from './resume.ts'
 import type { StoredCall } from './stored-call.ts'
 
@@ -36,11 +37,13 @@ export async function replayCall(
   if (place === undefined) throw new TypeError('a journal that must be there has no place')
   const at = { name, jobId, call: callIndex(call) }
   const stored = await readStoredCall(place, at, resolve)
-  if (saveFixture !== undefined) {
-    const { writeFixture } = await import('./fixture.ts')
-    await writeFixture(saveFixture, name, stored, resolve)
-  }
-  return runHere(stored, composition)
+  if (saveFixture === undefined) return runHere(stored, composition)
+  const { writeFixture } = await import('./fixture.ts')
+  // before it runs: it may not come back
+  const fixture = await writeFixture({ folder: saveFixture, name }, stored, resolve)
+  const result = await runHere(stored, composition)
+  await fixture.expects(result)
+  return result
 }
 
 async function runHere({ head, extraArgs, call, input, results }: StoredCall, { resolve }: Composition) {
@@ -59,7 +62,10 @@ async function runHere({ head, extraArgs, call, input, results }: StoredCall, { 
     },
     onFeed(handler) {
       results.forEach((value, index) => {
-        handler(encodeFeed({ type: 'result', index, value }))
+        const absent = typeof value === 'number'
+        handler(
+          encodeFeed(absent ? { type: 'absent', index, callId: callId(value) } : { type: 'result', index, value }),
+        )
       })
     },
   })

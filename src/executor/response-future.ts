@@ -4,7 +4,6 @@ import { callId } from '../core/ids.ts'
 import { Future, type ResultOptions } from '../futures/future.ts'
 import type { WorkerStats } from '../monitor/monitor.ts'
 import type { CallFacts } from './call-table.ts'
-import { costOf } from './job-totals.ts'
 
 /**
  * What one call took. Times are epoch ms: those of the driver's clock here, the worker's own under `worker`; never
@@ -28,7 +27,7 @@ export interface CallStats {
   readonly readAt: number | undefined
   /** Measured in the worker; absent where it died. */
   readonly worker: WorkerStats | undefined
-  /** Estimate of what its requests cost, in USD at list prices. */
+  /** Estimate of what its requests cost, in USD at list prices, or those of the configuration. */
   readonly requestCost: number
 }
 
@@ -55,6 +54,8 @@ export interface CallOwner {
   readonly plannedAt: number | undefined
   readonly functionBytes: number | undefined
   facts(call: number): CallFacts
+  /** Estimate of what its requests cost, in USD. */
+  costOf(stats: WorkerStats): number
   /** What the call printed, in order. */
   log(call: number): string
   /** The value of a call that succeeded. */
@@ -101,7 +102,7 @@ export class ResponseFuture<R> extends Future<R> {
   get stats(): CallStats {
     const { submittedAt, plannedAt, functionBytes } = this.#owner
     const facts = this.#owner.facts(this.#call)
-    const requestCost = facts.worker === undefined ? 0 : costOf(facts.worker)
+    const requestCost = facts.worker === undefined ? 0 : this.#owner.costOf(facts.worker)
     return { submittedAt, plannedAt, functionBytes, ...facts, requestCost }
   }
 

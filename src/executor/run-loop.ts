@@ -29,7 +29,7 @@ export class RunLoop {
     this.#compute = compute
     this.#monitor = monitor
     this.#clock = clock
-    this.#scheduler = new Scheduler(compute.capabilities)
+    this.#scheduler = new Scheduler(compute.capabilities, Math.random, (id, ms) => compute.activityOf?.(id, ms))
     this.#feeds = new ReduceFeeds(
       (invocation, bytes) => compute.send(invocation, bytes),
       (invocation, call) => this.#tell({ type: 'fed', invocation, call }),
@@ -51,7 +51,7 @@ export class RunLoop {
     const jobs = runs.map((run) => (run.launched as NonNullable<JobRun['launched']>).scheduler)
     const maps = new Map(runs.map((run) => [run.key, run]))
     for (const run of runs) {
-      if (run.totals.calls > 0) this.#runs.set(run.key, run)
+      if (run.totals.calls > 0 || run.totals.open) this.#runs.set(run.key, run)
       const reduces = run.launched?.scheduler.reduces
       if (reduces !== undefined) this.#feeds.add(run, maps.get(reduces.mapJob) as JobRun, reduces)
       run.launched?.divisions?.connect({
@@ -60,6 +60,12 @@ export class RunLoop {
       })
     }
     this.#tell({ type: 'submitted', jobs })
+    for (const { key: job, launched } of runs) {
+      launched?.items?.follow({
+        extend: (added) => this.#tell({ type: 'extended', job, added }),
+        seal: (error) => this.#tell({ type: 'sealed', job, error }),
+      })
+    }
   }
 
   cancel(job: string, calls: readonly number[] | undefined, running: boolean, reason: Error): void {
@@ -124,11 +130,13 @@ export class RunLoop {
   }
 
   #tell(event: SchedulerEvent): void {
-    this.#events.push(event)
-    if (this.#performing) return
+    if (this.#performing) {
+      this.#events.push(event)
+      return
+    }
     this.#performing = true
     try {
-      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
+      for (let next: SchedulerEvent | undefined = event; next !== undefined; next = this.#events.shift()) {
         for (const command of this.#scheduler.handle(next, this.#clock.nowMs())) this.#perform(command)
       }
     } finally {
@@ -150,6 +158,10 @@ export class RunLoop {
         return this.#runs.get(command.job)?.launched?.divisions?.failed(command.call, command.outcome)
       case 'appended':
         return this.#appended(command)
+      case 'extended':
+        return this.#runs.get(command.job)?.extended(command.added)
+      case 'sealed':
+        return this.#sealed(command)
       case 'wake':
         return this.#wake(command.atMs)
     }
@@ -210,9 +222,24 @@ export class RunLoop {
     run.settle(call, attempts, outcome, (map) => this.#feeds.inputError(mapJob, map))
     if (outcome.type === 'succeeded') this.#feeds.arrived(job, call)
     else if (tolerated) this.#feeds.absent(job, call)
-    if (run.totals.endedAt === undefined) return
-    this.#runs.delete(job)
-    this.#feeds.ended(job)
+    run.launched?.items?.settled(call)
+    this.#leave(run)
+  }
+
+  #sealed({ job, reason }: Extract<SchedulerCommand, { type: 'sealed' }>): void {
+    const run = this.#runs.get(job)
+    if (run === undefined) return
+    run.launched?.items?.stop()
+    this.#feeds.sealed(job)
+    run.sealed(reason)
+    this.#leave(run)
+  }
+
+  /** Forgets a run that has ended. */
+  #leave({ key, totals }: JobRun): void {
+    if (totals.endedAt === undefined) return
+    this.#runs.delete(key)
+    this.#feeds.ended(key)
   }
 
   #appended({ job, call, first, added }: Extract<SchedulerCommand, { type: 'appended' }>): void {
@@ -225,7 +252,9 @@ export class RunLoop {
   #wake(atMs: number): void {
     clearTimeout(this.#timer)
     const inMs = Math.min(Math.max(0, atMs - this.#clock.nowMs()), 2 ** 31 - 1)
-    this.#timer = setTimeout(() => this.#tell({ type: 'time' }), Math.ceil(inMs))
+    // what workers said while this process was kept from listening is heard before: its pause is not their silence
+    const late = () => setImmediate(() => this.#tell({ type: 'time' }))
+    this.#timer = setTimeout(late, Math.ceil(inMs))
   }
 }
 

@@ -63,8 +63,10 @@ export class PoolWorker {
   baseBytes: number | undefined
   /** Beyond that, when it was last measured. */
   heldBytes: number | undefined
-  /** The processor time at which it was seen stopped, and how many times in a row. */
-  stillAt: { readonly cpuTicks: number; readonly looks: number } = { cpuTicks: -1, looks: 0 }
+  /** When it was looked at last, and its processor time then; oldest first. */
+  readonly looks: { readonly atMs: number; readonly cpuTicks: number }[] = []
+  /** How many times in a row it was seen stopped where it had been. */
+  frozenLooks = 0
   /** Let go: its exit is none of its doing. */
   retired = false
   /** What it runs, then what lies ahead. */

@@ -10,7 +10,7 @@
  * - A pool whose workers cannot start is broken: what is queued ends, what runs in healthy workers goes on.
  * - Waiting work keeps the program alive; idle workers do not.
  */
-import { BrokenExecutorError, ShutdownExecutorError, ValidationError } from '../core/errors.ts'
+import { BrokenExecutorError, ShutdownExecutorError, ValidationError, type WorkerActivity } from '../core/errors.ts'
 import { classifyDeath, type PoolDeath } from './death.ts'
 import { Dispatch } from './dispatch.ts'
 import { MAX_PAYLOAD_BYTES } from './framing.ts'
@@ -126,6 +126,12 @@ export class WorkerPool {
     const worker = this.#dispatch.holder(id)
     worker?.stop(id)
     await worker?.gone
+  }
+
+  /** What the worker does that runs it, by the system; undefined where that does not tell. */
+  activityOf(id: number, withinMs: number): WorkerActivity | undefined {
+    const worker = this.#dispatch.holder(id)
+    return worker?.running?.id === id ? this.#watch.activityOf(worker, withinMs) : undefined
   }
 
   /** Starts workers until there are as many as invocations to come, at most one a slot. */

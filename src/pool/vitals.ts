@@ -6,11 +6,14 @@ import { readFileSync } from 'node:fs'
 
 /** How far a process has come. */
 export interface Progress {
-  /** By a signal (SIGSTOP, SIGTSTP), not by a debugger. */
-  readonly stopped: boolean
+  /** R runs, S sleeps, D waits for a device, T is stopped by a signal (SIGSTOP, SIGTSTP), t by a debugger, … */
+  readonly state: string
   /** User and system time of all its threads, in ticks of the system's clock. */
   readonly cpuTicks: number
 }
+
+/** Of what /proc tells, on every architecture (USER_HZ). */
+export const TICK_MS = 10
 
 export interface Vitals {
   /** Undefined where the system does not tell, or the process is gone. */
@@ -29,10 +32,10 @@ export const systemVitals: Vitals = {
 
 /** Of `/proc/PID/stat`. The name of the program stands in brackets and may hold anything, brackets too. */
 export function parseProgress(stat: string): Progress | undefined {
-  const [state, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const [state = '', ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   // fields 14 and 15 of the file; `rest` begins with the fourth
   const cpuTicks = Number(rest[10]) + Number(rest[11])
-  return Number.isNaN(cpuTicks) ? undefined : { stopped: state === 'T', cpuTicks }
+  return Number.isNaN(cpuTicks) ? undefined : { state, cpuTicks }
 }
 
 /** Of `/proc/PID/status`. */

@@ -7,16 +7,20 @@
  *   (a CPU limiter) uses the processor in between. Looks are counted, not time: a driver that was itself stopped
  *   meanwhile must not take its own pause for the worker's.
  *
- * It looks while something runs and costs nothing else; where the system does not tell, it sees nothing.
+ * It looks while something runs and costs nothing else; where the system does not tell, it sees nothing. What it saw of
+ * the last seconds says of a worker that tells nothing whether it computes or waits.
  */
+import type { WorkerActivity } from '../core/errors.ts'
 import { isOver } from './memory-limit.ts'
 import type { PoolWorker } from './pool-worker.ts'
-import { systemVitals, type Vitals } from './vitals.ts'
+import { systemVitals, TICK_MS, type Vitals } from './vitals.ts'
 
 const FROZEN_LOOKS = 10
 const LOOK_EVERY_MS = 1_000
 /** How often memory is looked at where there is a limit: what is taken at a GiB a second is found 100 MiB too late. */
 const MEMORY_EVERY_MS = 100
+/** Looks that are remembered. */
+const LOOKS_KEPT = 10
 
 export interface WatchOptions {
   readonly vitals?: Vitals | undefined
@@ -62,6 +66,17 @@ export class WorkerWatch {
     return kills !== undefined && kills > (this.#kernelKills as number)
   }
 
+  /** What a worker does, and did in the last `withinMs` as far as it was looked at; undefined where nothing is known. */
+  activityOf({ pid, looks }: PoolWorker, withinMs: number): WorkerActivity | undefined {
+    const progress = pid === undefined ? undefined : this.#vitals.progress(pid)
+    if (progress === undefined) return undefined
+    const { state, cpuTicks } = progress
+    const nowMs = performance.now()
+    const first = looks.find(({ atMs }) => nowMs - atMs <= withinMs)
+    if (first === undefined) return { state }
+    return { state, cpuMs: (cpuTicks - first.cpuTicks) * TICK_MS, overMs: nowMs - first.atMs }
+  }
+
   #next(pauseMs: number): void {
     this.#timer = setTimeout(() => {
       this.#timer = undefined
@@ -97,9 +112,11 @@ export class WorkerWatch {
   #look(worker: PoolWorker): void {
     const progress = worker.pid === undefined ? undefined : this.#vitals.progress(worker.pid)
     if (progress === undefined) return
-    const { cpuTicks, stopped } = progress
-    const looks = stopped && cpuTicks === worker.stillAt.cpuTicks ? worker.stillAt.looks + 1 : 0
-    worker.stillAt = { cpuTicks, looks }
-    if (looks >= FROZEN_LOOKS) worker.kill('frozen')
+    const { cpuTicks, state } = progress
+    const { looks } = worker
+    worker.frozenLooks = state === 'T' && cpuTicks === looks.at(-1)?.cpuTicks ? worker.frozenLooks + 1 : 0
+    looks.push({ atMs: performance.now(), cpuTicks })
+    if (looks.length > LOOKS_KEPT) looks.shift()
+    if (worker.frozenLooks >= FROZEN_LOOKS) worker.kill('frozen')
   }
 }

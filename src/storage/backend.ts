@@ -144,6 +144,12 @@ export interface StorageBackend {
   /** @throws StorageError PRECONDITION_FAILED when it is not empty */
   deleteBucket(bucket: string): Promise<void>
 
+  /**
+   * Removes what writers of this machine that are gone left half-written where these keys lie; not there where nothing is
+   * ever left. What others write meanwhile is not touched.
+   */
+  sweep?(bucket: string, keys: readonly string[]): Promise<void>
+
   /** Frees sockets. Idempotent. */
   close(): Promise<void>
 }

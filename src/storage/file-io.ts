@@ -4,11 +4,13 @@
  * Invariants: a read uses one descriptor, and a chunk is handed out only while the file is still the version that was
  * opened, so no reader sees bytes of two versions. A write lands under a temporary name first.
  */
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import fs, { type BigIntStats } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import type { ByteRange } from '../core/bytes.ts'
 import { NotFoundError, ObjectChangedError, type StorageContext, StorageError } from '../core/errors.ts'
+import { processRuns } from '../core/process-runs.ts'
 import type { GetOptions, ObjectHead, ObjectReading } from './backend.ts'
 import { FileChunks } from './file-chunks.ts'
 import { clipRange } from './ranges.ts'
@@ -98,13 +100,33 @@ function assertVersion(fd: number, { etag, versionOf }: OpenedVersion, context: 
   if (now !== etag) throw new ObjectChangedError(`the file became version ${now} while it was read`, context)
 }
 
-/** A name no key may have and no listing shows. */
+/** A name no key may have and no listing shows; it says which process of which host writes there. */
 export function temporaryName(): string {
-  return `.quern-${randomBytes(8).toString('hex')}.tmp`
+  return `.quern-${hostMark()}${process.pid.toString(16).padStart(8, '0')}${randomBytes(6).toString('hex')}.tmp`
 }
 
 export function isTemporaryName(name: string): boolean {
-  return name.startsWith('.quern-') && /^\.quern-[0-9a-f]{16}\.tmp$/.test(name)
+  return name.startsWith('.quern-') && TEMPORARY.test(name)
+}
+
+/** Removes from a folder what processes of this host left under temporary names. A folder that is not there has nothing. */
+export function sweepFolder(folder: string, context: StorageContext): void {
+  try {
+    for (const name of fs.readdirSync(folder)) {
+      const [, host, pid = ''] = TEMPORARY.exec(name) ?? []
+      if (host !== hostMark() || processRuns(Number.parseInt(pid, 16))) continue
+      fs.rmSync(`${folder}/${name}`, { force: true })
+    }
+  } catch (error) {
+    const mapped = fileError(error, context)
+    if (!(mapped instanceof NotFoundError)) throw mapped
+  }
+}
+
+const TEMPORARY = /^\.quern-([0-9a-f]{4})([0-9a-f]{8})[0-9a-f]{12}\.tmp$/
+
+function hostMark(): string {
+  return createHash('sha256').update(hostname()).digest('hex').slice(0, 4)
 }
 
 /** A new file, open for writing. @throws what the file system throws, unmapped: a missing folder is the caller's */

@@ -26,6 +26,7 @@ import {
   headOfFile,
   readFile,
   strictVersion,
+  sweepFolder,
   temporaryName,
 } from './file-io.ts'
 import { isPathKey } from './file-keys.ts'
@@ -122,6 +123,11 @@ export class FileBackend implements StorageBackend {
   async deleteBucket(bucket: string): Promise<void> {
     const context = this.#context('deleteBucket', bucket)
     throw new StorageError('UNSUPPORTED', 'files have the one bucket "/"', context)
+  }
+
+  async sweep(bucket: string, keys: readonly string[]): Promise<void> {
+    const context = this.#context('sweep', bucket)
+    for (const folder of new Set(keys.map((key) => dirname(`/${key}`)))) sweepFolder(folder, context)
   }
 
   async close(): Promise<void> {

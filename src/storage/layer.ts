@@ -18,6 +18,7 @@ export function layered(backend: StorageBackend, methods: LayerMethods): Storage
     headBucket: (...request) => backend.headBucket(...request),
     createBucket: (...request) => backend.createBucket(...request),
     deleteBucket: (...request) => backend.deleteBucket(...request),
+    ...(backend.sweep === undefined ? {} : { sweep: backend.sweep.bind(backend) }),
     close: () => backend.close(),
     ...methods,
   }

@@ -27,6 +27,8 @@ export interface RetryLayer {
   readonly budget?: RetryBudget | undefined
   /** Tries where no answer ever came from the bucket. Default 4, never more than the policy's. */
   readonly unreachedAttempts?: number | undefined
+  /** Every bucket counts as one that gave an answer: to the process this one works for it did. */
+  readonly reached?: boolean | undefined
   readonly clock?: Clock | undefined
   /** In [0, 1): the jitter. */
   readonly random?: (() => number) | undefined
@@ -82,6 +84,7 @@ class Patience {
   readonly clock: Clock
   readonly random: () => number
   readonly #unreachedAttempts: number
+  readonly #allReached: boolean
   readonly #reached = new Set<string>()
   readonly #givenUp = new WeakSet<object>()
 
@@ -92,6 +95,7 @@ class Patience {
     this.budget = budget
     this.clock = clock
     this.random = random
+    this.#allReached = layer.reached === true
     this.#unreachedAttempts = Math.min(policy.attempts, layer.unreachedAttempts ?? 4)
   }
 
@@ -117,7 +121,8 @@ class Patience {
   /** After so many failures, the first of them so long ago, the last with this error. */
   isUsedUp(bucket: string, error: unknown, failures: number, sinceMs: number): boolean {
     const code = networkCode(error)
-    if (!this.#reached.has(bucket) || WRONG_ADDRESS.test(code)) return failures >= this.#unreachedAttempts
+    const reached = this.#allReached || this.#reached.has(bucket)
+    if (!reached || WRONG_ADDRESS.test(code)) return failures >= this.#unreachedAttempts
     const { attempts, leastMs = 0, mostMs = Number.POSITIVE_INFINITY } = this.policy
     if (sinceMs >= mostMs) return true
     return failures >= attempts && sinceMs >= (code === 'ECONNREFUSED' ? Math.min(leastMs, REFUSED_MS) : leastMs)

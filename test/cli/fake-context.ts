@@ -1,6 +1,6 @@
 /** A terminal and an executor for the commands: what was written and what was asked for, without any worker. */
 import type { Plan } from '../../partitioner/plan.ts'
-import type { CliContext, CliJob } from '../../src/cli/context.ts'
+import type { CliContext, CliJob, SetAsideRecord } from '../../src/cli/context.ts'
 import { loadConfig } from '../../src/config/config.ts'
 import type { StorageBackend } from '../../src/storage/backend.ts'
 
@@ -19,6 +19,8 @@ export interface FakeOptions {
   readonly config?: Readonly<Record<string, unknown>>
   /** What whoever sits at the terminal answers. */
   readonly reply?: string
+  /** Set aside by its jobs. */
+  readonly quarantined?: readonly SetAsideRecord[]
   /** Its jobs have a journal. */
   readonly durable?: boolean
 }
@@ -33,6 +35,7 @@ export function fakeContext(answer: () => unknown, options: FakeOptions = {}): F
     return Object.assign(result, {
       name: 'abc123-0-M000',
       durable: options.durable === true,
+      quarantined: async () => options.quarantined ?? [],
       cancel: (how: unknown) => {
         asked.push(['cancel', how])
         return true

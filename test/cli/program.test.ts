@@ -86,6 +86,26 @@ describe('quern run', () => {
     expect(await (fn as (part: object) => Promise<number>)({ a: 1, b: 2 })).toBe(2)
   })
 
+  it('says which records were set aside', async () => {
+    const object = { url: 's3://b/k' }
+    const aside = (start: number) => ({ object, range: { start, end: start + 5 }, error: new RangeError('not\tthat') })
+    const ran = async (count: number) => {
+      const quarantined = Array.from({ length: count }, (_, i) => aside(i * 10))
+      const context = fakeContext(() => 1, { cwd: folder, quarantined })
+      expect(await runCommandLine(['run', 'maps.ts'], '1.2.3', context)).toBe(0)
+      expect(context.written.stdout).toBe('1\n')
+      return context.written.stderr.split('\n')
+    }
+    expect(await ran(1)).toEqual([
+      'set aside, as the function fails on them: 1 record',
+      expect.stringMatching(/^ {2}s3:\/\/b\/k \[0, 5\): not[^\t]+that$/),
+      '',
+    ])
+    const many = await ran(12)
+    expect(many).toHaveLength(13)
+    expect(many.at(-2)).toBe('  and 2 more')
+  })
+
   it('flags win over the options of the job file', async () => {
     const flags = ['--obj-chunk-number', '7', '--obj-newline', '\\r\\n', '--obj-reduce-by-key', '--workers', '2']
     const { code, asked } = await quern(['run', 'sums.ts', '--input', 'b', 'c', ...flags, '--no-progress'])
@@ -172,6 +192,18 @@ describe('quern run', () => {
     expect(context.asked).toContainEqual(['cancel', { running: true }])
     expect(context.asked.at(-1)).toEqual(['shutdown', { cancelFutures: true }])
     expect(context.written.stdout).toBe('')
+  })
+
+  it('Ctrl-C that comes too late to cancel anything is none', async () => {
+    let context: FakeContext | undefined
+    const answer = () => {
+      context?.interrupt()
+      return [1]
+    }
+    context = fakeContext(answer, { cwd: folder })
+    expect(await runCommandLine(['run', 'maps.ts', '--json'], '1', context)).toBe(0)
+    expect(JSON.parse(context.written.stdout)).toEqual([1])
+    expect(context.written.stderr).toBe('')
   })
 })
 

@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import type { Division } from '../../partitioner/divided-plan.ts'
 import { NotFoundError, StorageError, ValidationError } from '../../src/core/errors.ts'
+import { callId } from '../../src/core/ids.ts'
+import type { DivisionJournal } from '../../src/executor/division-journal.ts'
 import { type DivisionSettings, divisionsOf, type JobDivisions } from '../../src/executor/divisions.ts'
 import type { CallOutcome, FailureReason } from '../../src/executor/scheduler-protocol.ts'
 import { encodeError } from '../../src/functions/error-codec.ts'
+import type { Commit } from '../../src/job/commits.ts'
 import type { AttemptEvent } from '../../src/monitor/monitor.ts'
 import type { StorageBackend } from '../../src/storage/backend.ts'
 import { bytesBackend } from '../support/bytes-backend.ts'
@@ -13,6 +16,15 @@ const TEXT = Array.from({ length: 100 }, (_, i) => `line ${i}\n`).join('')
 const thrown = (error: Error): FailureReason => ({ by: 'function', error: encodeError(error) })
 const failed = (error = new Error('bad')): CallOutcome => ({ type: 'failed', why: thrown(error) })
 
+/** In which nobody else has committed anything. */
+const JOURNAL: DivisionJournal = {
+  idOf: callId,
+  record: async () => undefined,
+  divide: async (_, at) => ({ type: 'divided', at }),
+  setAside: async () => undefined,
+  outcomeOf: async (_, { result, stats }) => ({ type: 'succeeded', result, stats }),
+}
+
 interface Told {
   readonly divided: { call: number; keeps: number | undefined }[]
   readonly resolved: { call: number; outcome: CallOutcome }[]
@@ -20,7 +32,7 @@ interface Told {
 
 function dividing(
   settings: DivisionSettings,
-  options: { objNewline?: string | null; record?: (number: number, division: Division) => Promise<void> } = {},
+  options: { objNewline?: string | null; journal?: Partial<DivisionJournal> } = {},
 ) {
   const { object, replace, ...inner } = bytesBackend(TEXT)
   const plan = planOf(object, { objChunkNumber: 2, objNewline: options.objNewline })
@@ -30,7 +42,7 @@ function dividing(
     inputs: { plan },
     feeds: true,
     resolve: async () => inner as unknown as StorageBackend,
-    record: options.record,
+    journal: options.journal && { ...JOURNAL, ...options.journal },
   }) as JobDivisions
   const told: Told = { divided: [], resolved: [] }
   let settle: () => void = () => undefined
@@ -127,14 +139,13 @@ describe('JobDivisions: the journal', () => {
   it('both halves wait until the division is recorded, others do not', async () => {
     const recorded: Division[] = []
     let written: () => void = () => undefined
-    const record = (number: number, division: Division) => {
-      expect(number).toBe(recorded.length)
+    const record = (division: Division) => {
       recorded.push(division)
       return new Promise<void>((resolve) => {
         written = resolve
       })
     }
-    const { divisions, fail } = dividing({ onFailure: 'bisect' }, { record })
+    const { divisions, fail } = dividing({ onFailure: 'bisect' }, { journal: { record } })
     expect(divisions.ready([{ call: 0 }])).toBeUndefined()
     await fail(0)
     expect(recorded).toEqual([{ parent: 0, at: expect.any(Number), child: 2 }])
@@ -153,11 +164,78 @@ describe('JobDivisions: the journal', () => {
   it('a division that cannot be recorded keeps both halves from being sent', async () => {
     const { divisions, fail } = dividing(
       { onFailure: 'bisect' },
-      { record: async () => Promise.reject(new Error('full')) },
+      { journal: { record: async () => Promise.reject(new Error('full')) } },
     )
     await fail(0)
     await expect(divisions.ready([{ call: 0 }])).rejects.toThrow('full')
     await expect(divisions.ready([{ call: 2 }])).rejects.toThrow('full')
+  })
+})
+
+describe('JobDivisions: what somebody else has committed counts', () => {
+  const stats = { runMs: 1 } as never
+
+  it('an end: the call has succeeded after all', async () => {
+    const end = { attempt: 1, result: Buffer.from('late'), stats }
+    const asked: string[] = []
+    const divide = async (id: string): Promise<Commit> => {
+      asked.push(id)
+      return { type: 'end', end }
+    }
+    const { divisions, told, fail } = dividing({ onFailure: 'bisect' }, { journal: { divide } })
+    await fail(1)
+    expect(asked).toEqual(['00001'])
+    expect(told).toEqual({
+      divided: [],
+      resolved: [{ call: 1, outcome: { type: 'succeeded', result: Buffer.from('late'), stats } }],
+    })
+    expect(divisions.plan.calls).toBe(2)
+  })
+
+  it('a division: the call is cut there', async () => {
+    const { divisions, told, fail } = dividing(
+      { onFailure: 'bisect' },
+      { journal: { divide: async () => ({ type: 'divided', at: 77 }) } },
+    )
+    await fail(0)
+    expect(told.divided).toEqual([{ call: 0, keeps: undefined }])
+    expect(divisions.plan.inputOf(2).partition.range.start).toBe(77)
+    expect(divisions.commitIdOf(0, '00000')).toBe('00000.to-77')
+    expect(divisions.commitIdOf(2, '00002')).toBe('00002')
+    divisions.replay({ parent: 0, at: 33, child: 3 })
+    expect(divisions.commitIdOf(0, '00000')).toBe('00000.to-33')
+  })
+
+  it('a record: set aside as it was found, and also where another attempt has ended the call', async () => {
+    const found = {
+      range: { start: 0, end: 7 },
+      bytes: Buffer.from('line 0\n'),
+      error: encodeError(new Error('first')),
+    }
+    const commits: Commit[] = [
+      { type: 'set aside', record: found },
+      { type: 'end', end: { attempt: 1, result: Buffer.from('late'), stats } },
+    ]
+    for (const [i, commit] of commits.entries()) {
+      const journal = { setAside: async () => commit }
+      const { divisions, told, fail } = dividing({ onFailure: 'bisect' }, { journal })
+      while (told.resolved.length === 0) await fail(0)
+      const outcome = told.resolved[0]?.outcome
+      if (i === 0) {
+        expect(outcome).toMatchObject({ type: 'failed', quarantined: true })
+        expect(divisions.quarantinedRecords()).toMatchObject([{ error: { message: 'first' }, callId: '00000' }])
+      } else {
+        expect(outcome).toMatchObject({ type: 'succeeded' })
+        expect(divisions.quarantinedRecords()).toEqual([])
+      }
+    }
+  })
+
+  it('an attempt that finds its call divided by an earlier driver says so, where nobody was asked to give anything', () => {
+    const { divisions, told } = dividing({ onFailure: 'bisect' })
+    divisions.watch({ job: 'M000', call: 0, invocation: 7, type: 'divided', end: 300 }, 1, 0)
+    expect(told.divided).toEqual([{ call: 0, keeps: 7 }])
+    expect(divisions.plan.inputOf(2).partition.range.start).toBe(300)
   })
 })
 

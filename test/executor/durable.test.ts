@@ -146,6 +146,59 @@ describe('a journal', () => {
     expect(readFileSync(`${gate}.ran`, 'utf8')).toBe('1 2 3 2 2 ')
   })
 
+  it.each([
+    ['durable', { durable: true }, 1, 0],
+    ['not durable', { durable: false }, 0, 0],
+    ['with an output in its commit', { output: 'localhost://jobs/out/' }, 2, 0],
+    ['with an output beside its commit', { output: 'localhost://jobs/out/' }, 4, 300_000],
+  ])('its requests are in the statistics (%s)', async (_, options, puts, size) => {
+    const write = async (part: { text(): Promise<string> }, bytes: number) => `${await part.text()}${'x'.repeat(bytes)}`
+    const exec = executor()
+    const job = exec.map(write as never, objects(join(folder, 'a.txt')), { extraArgs: [size], ...options } as never)
+    await job
+    const [future] = await job.futures()
+    const requests = future?.stats.worker?.requests?.localhost
+    expect(requests?.put ?? 0).toBe(puts)
+    expect(job.stats.requests.put).toBe(puts)
+    expect((requests?.bytesSent ?? 0) > size).toBe(puts > 0)
+  })
+
+  it('has what a retry asks: a resume asks it too', async () => {
+    const ran = join(folder, 'ran')
+    const failing = async (what: string, path: string) => {
+      const { appendFileSync } = await import('node:fs')
+      appendFileSync(path, `${what} `)
+      throw new Error(what)
+    }
+    const passing = 'again'
+    const retries = { retries: 2, backoff: 1, retryIf: (error: Error) => error.message.includes(passing) }
+    const exec = executor()
+    const options = { durable: true, extraArgs: [ran], retries, chunksize: 1 }
+    const job = exec.map(failing as never, ['never', 'again'], options as never)
+    await expect(Promise.resolve(job)).rejects.toMatchObject({ code: 'JOB' })
+    await exec.shutdown()
+    const times = () => readFileSync(ran, 'utf8').trim().split(' ').sort()
+    expect(times()).toEqual([...Array(3).fill('again'), 'never'])
+    writeFileSync(ran, '')
+    await expect(Promise.resolve(executor().resume(job.name))).rejects.toMatchObject({ code: 'JOB' })
+    expect(times()).toEqual([...Array(3).fill('again'), 'never'])
+  })
+
+  it('what a retry asks and cannot travel is refused where the job is to be durable, else told', async () => {
+    const seen = new WeakSet<Error>()
+    const retries = { retries: 1, retryIf: (error: Error) => !seen.has(error) }
+    await expect(Promise.resolve(lengths(executor(), { durable: true, retries }))).rejects.toMatchObject({
+      code: 'SERIALIZATION',
+      message: expect.stringContaining('retries.retryIf'),
+    })
+    const warned = vi.spyOn(process.stderr, 'write').mockReturnValue(true)
+    const job = lengths(executor(), { retries })
+    expect(await job).toEqual([4, 2])
+    expect(job.durable).toBe(false)
+    expect(warned.mock.calls.join('')).toMatch(/M000 is not durable: .*retries\.retryIf/)
+    expect(journal()).toEqual([])
+  })
+
   it('has large results beside their commits', async () => {
     const exec = executor()
     const job = exec.map((n: number) => Buffer.alloc(n), [10, 300_000], { durable: true })
@@ -204,6 +257,26 @@ describe('a replay', () => {
     expect(test).toContain(`./${job.name}-00001.input`)
     writeFileSync(join(folder, 'b.txt'), '4\n')
     await expect(exec.replay(job.name, 1)).rejects.toMatchObject({ code: 'OBJECT_CHANGED' })
+  })
+
+  it('of a reduce whose maps were divided reads those of the parts, without what was set aside', async () => {
+    writeFileSync(join(folder, 'a.txt'), '1\n2\nbad\n4\n5\n')
+    const exec = executor()
+    const map = async (part: { text(): Promise<string> }) => {
+      const lines = (await part.text()).trim().split('\n')
+      if (lines.includes('bad')) throw new RangeError('bad')
+      return lines.map(Number)
+    }
+    const reduce = (lists: number[][], task: { failedInputs: readonly string[] }) => [
+      lists.flat(),
+      task.failedInputs.length,
+    ]
+    const job = exec.mapReduce(map as never, objects(join(folder, 'a.txt')), reduce as never, { onFailure: 'bisect' })
+    await exec.wait(job)
+    expect(await job).toEqual([[1, 2, 4, 5], 1])
+    expect(await exec.replay(job.name, '00000')).toEqual([[1, 2, 4, 5], 1])
+    const [{ callId } = { callId: '' }] = await job.quarantined()
+    await expect(exec.replay(job.name.replace('R000', 'M000'), callId)).rejects.toThrow('bad')
   })
 
   it('of a reduce reads the results of its maps', async () => {

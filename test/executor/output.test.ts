@@ -112,6 +112,8 @@ describe('what a job decides about its outputs', () => {
         { key: 'out/c', expect: null },
       ],
       previous: [],
+      ifExists: 'refuse',
+      naming: { name: undefined },
     })
     expect(JSON.parse(JSON.stringify(plan))).toEqual(JSON.parse(JSON.stringify(plan)))
   })

@@ -86,6 +86,17 @@ describe('what is given ahead', () => {
     ])
   })
 
+  it('is spread evenly over workers that are all busy', () => {
+    const pool = makePool({ slots: 2 })
+    for (const id of [1, 2]) pool.submit(invocation(id))
+    for (const each of workers) each.ready()
+    for (const id of [3, 4, 5, 6]) pool.submit(invocation(id))
+    expect(workers.map(({ invoked }) => invoked)).toEqual([
+      [1, 3, 5],
+      [2, 4, 6],
+    ])
+  })
+
   it.each([
     ['to run alone', { alone: true }],
     ['whose value was moved', { direct: { value: NO_BYTES, transfer: [new ArrayBuffer(1)] } }],
@@ -111,6 +122,16 @@ describe('what is given ahead', () => {
     worker(2).ready()
     other.submit(invocation(2, { memoryMiB: 64 }))
     expect(worker(2).invoked).toEqual([1])
+  })
+
+  it('does not go to a worker that is being ended', () => {
+    const pool = busyPool([1])
+    void pool.stop(1)
+    pool.submit(invocation(2))
+    expect(worker(0).invoked).toEqual([1])
+    worker(0).exit({ signal: 'SIGKILL' })
+    worker(1).ready()
+    expect(worker(1).invoked).toEqual([2])
   })
 
   it('hears what was sent to it when its turn comes, after its payload', () => {
@@ -146,6 +167,19 @@ describe('when a worker leaves', () => {
     expect(worker(1).invoked).toEqual([2, 3, 4])
     worker(1).end(2)
     expect(worker(1).sent.filter(({ type }) => type === FEED)).toEqual([{ type: FEED, id: 3 }])
+  })
+
+  it('by death, what was stopped ahead in it ends and is not run again', async () => {
+    const pool = busyPool([1, 2, 3])
+    const stopped = pool.stop(2)
+    worker(0).exit({ exitCode: 9 })
+    await stopped
+    expect([...deaths].map(([id, death]) => [id, death?.reason])).toEqual([
+      [1, 'exited'],
+      [2, 'stopped'],
+    ])
+    worker(1).ready()
+    expect(worker(1).invoked).toEqual([3])
   })
 
   it('after the end of one, the next is what it ran', () => {

@@ -9,11 +9,11 @@ const stat = (name: string, state: string, user: number, system: number) =>
 
 describe('the files of /proc', () => {
   it.each([
-    ['runs', stat('node', 'R', 30, 4), { stopped: false, cpuTicks: 34 }],
-    ['sleeps', stat('node', 'S', 0, 0), { stopped: false, cpuTicks: 0 }],
-    ['is stopped by a signal', stat('node', 'T', 30, 4), { stopped: true, cpuTicks: 34 }],
-    ['is held by a debugger', stat('node', 't', 30, 4), { stopped: false, cpuTicks: 34 }],
-    ['has brackets and spaces in its name', stat('a) T (b', 'R', 1, 2), { stopped: false, cpuTicks: 3 }],
+    ['runs', stat('node', 'R', 30, 4), { state: 'R', cpuTicks: 34 }],
+    ['sleeps', stat('node', 'S', 0, 0), { state: 'S', cpuTicks: 0 }],
+    ['is stopped by a signal', stat('node', 'T', 30, 4), { state: 'T', cpuTicks: 34 }],
+    ['is held by a debugger', stat('node', 't', 30, 4), { state: 't', cpuTicks: 34 }],
+    ['has brackets and spaces in its name', stat('a) T (b', 'R', 1, 2), { state: 'R', cpuTicks: 3 }],
     ['is gone', '', undefined],
     ['is told of in another form', '4711 (node) R', undefined],
   ])('tell of a process that %s', (_what, text, expected) => {
@@ -37,7 +37,7 @@ describe.runIf(process.platform === 'linux')('a process of this system', () => {
     await once(child.stdout, 'data')
     const pid = child.pid as number
     const until = async (stopped: boolean) => {
-      for (;;) if (systemVitals.progress(pid)?.stopped === stopped) return
+      for (;;) if ((systemVitals.progress(pid)?.state === 'T') === stopped) return
     }
     child.kill('SIGSTOP')
     await until(true)

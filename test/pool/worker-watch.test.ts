@@ -49,7 +49,7 @@ function runOne({ memoryMiB, pid }: { memoryMiB?: number; pid?: number | undefin
 beforeEach(() => {
   vi.useFakeTimers()
   deaths = []
-  progress = { stopped: false, cpuTicks: 5 }
+  progress = { state: 'S', cpuTicks: 5 }
   resident = BASE
   kills = 0
   asked = 0
@@ -64,7 +64,7 @@ afterEach(async () => {
 describe('a worker process that runs something', () => {
   it('and is stopped for ten looks, a second apart, is ended, and its invocation with it', () => {
     runOne()
-    progress = { stopped: true, cpuTicks: 5 }
+    progress = { state: 'T', cpuTicks: 5 }
     vi.advanceTimersByTime(10_000)
     expect(worker.killed).toBe(0)
     vi.advanceTimersByTime(1_000)
@@ -74,10 +74,10 @@ describe('a worker process that runs something', () => {
   })
 
   it.each([
-    ['computes without a pause', (at: number): Progress => ({ stopped: false, cpuTicks: at })],
-    ['waits for something', (): Progress => ({ stopped: false, cpuTicks: 5 })],
-    ['is stopped and continued in turns', (at: number): Progress => ({ stopped: true, cpuTicks: at })],
-    ['was stopped nine times in ten', (at: number): Progress => ({ stopped: at % 10 > 0, cpuTicks: 5 })],
+    ['computes without a pause', (at: number): Progress => ({ state: 'R', cpuTicks: at })],
+    ['waits for something', (): Progress => ({ state: 'S', cpuTicks: 5 })],
+    ['is stopped and continued in turns', (at: number): Progress => ({ state: 'T', cpuTicks: at })],
+    ['was stopped nine times in ten', (at: number): Progress => ({ state: at % 10 > 0 ? 'T' : 'S', cpuTicks: 5 })],
     ['cannot be looked at', () => undefined],
   ])('and %s is left alone', (_what, at) => {
     runOne()
@@ -107,9 +107,36 @@ describe('a worker process that runs something', () => {
     expect(asked).toBe(2)
   })
 
+  it.each([
+    ['what it did lately, as far as it was looked at', 5_500, { state: 'R', cpuMs: 2_750, overMs: 5_500 }, 7],
+    ['no more of the past than is asked for', 2_000, { state: 'R', cpuMs: 750, overMs: 1_500 }, 7],
+    ['no more than the last looks', 60_000, { state: 'R', cpuMs: 4_750, overMs: 9_500 }, 30],
+    ['what it does, where it was not looked at yet', 60_000, { state: 'R' }, 0],
+  ])('is said to have done %s', (_what, withinMs, expected, seconds) => {
+    runOne()
+    for (let second = 1; second <= seconds; second++) {
+      progress = { state: 'S', cpuTicks: 50 * second }
+      vi.advanceTimersByTime(1_000)
+    }
+    vi.advanceTimersByTime(500)
+    progress = { state: 'R', cpuTicks: 50 * seconds + 25 }
+    expect(pool.activityOf(1, withinMs)).toEqual(expected)
+  })
+
+  it('is said to do something until it has ended or is gone', () => {
+    runOne()
+    expect([pool.activityOf(1, 1_000), pool.activityOf(2, 1_000)]).toEqual([{ state: 'S' }, undefined])
+    progress = undefined
+    expect(pool.activityOf(1, 1_000)).toBeUndefined()
+    progress = { state: 'S', cpuTicks: 5 }
+    worker.end(1)
+    expect(pool.activityOf(1, 1_000)).toBeUndefined()
+  })
+
   it('is not asked where it has no process', () => {
     runOne({})
     vi.advanceTimersByTime(20_000)
+    expect(pool.activityOf(1, 1_000)).toBeUndefined()
     expect([asked, worker.killed]).toEqual([0, 0])
   })
 

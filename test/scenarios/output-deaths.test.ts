@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { FunctionExecutor, type TaskContext } from '../../src/entry/index.ts'
+import { isTemporaryName } from '../../src/storage/file-io.ts'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'quern-output-deaths-'))
 let exec: FunctionExecutor
@@ -21,7 +22,11 @@ beforeAll(() => {
   })
 })
 afterAll(async () => {
+  const left = () =>
+    readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => isTemporaryName(path.basename(name)))
+  expect(left()).not.toEqual([])
   await exec.shutdown()
+  expect(left()).toEqual([])
   rmSync(folder, { recursive: true, force: true })
 })
 
@@ -70,7 +75,7 @@ function filesUnder(root: string): string[] {
   return (
     readdirSync(root, { recursive: true, withFileTypes: true })
       // what a killed process was about to put stays under a hidden name that no store lists
-      .filter((entry) => entry.isFile() && !/^\.quern-[0-9a-f]{16}\.tmp$/.test(entry.name))
+      .filter((entry) => entry.isFile() && !isTemporaryName(entry.name))
       .map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)))
       .sort()
   )

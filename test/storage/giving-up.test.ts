@@ -16,7 +16,7 @@ const noAnswer = (code: string) =>
   new StorageError('UNAVAILABLE', code, { ...context, cause: Object.assign(new Error(code), { code }) })
 
 /** What a head of an object costs that fails for ever, `eachMs` a time, after a first that was answered. */
-async function givenUp(error: Error, { policy = DEFAULT_RETRY, reached = true, eachMs = 0 } = {}) {
+async function givenUp(error: Error, { policy = DEFAULT_RETRY, reached = true, elsewhere = false, eachMs = 0 } = {}) {
   const clock = manualClock()
   let tries = 0
   let fails = false
@@ -26,7 +26,12 @@ async function givenUp(error: Error, { policy = DEFAULT_RETRY, reached = true, e
     if (eachMs > 0) await clock.sleep(eachMs)
     throw error
   }
-  const store = withRetry(layered(new MemoryBackend(), { head }), { policy, clock, random: () => 0 })
+  const store = withRetry(layered(new MemoryBackend(), { head }), {
+    policy,
+    clock,
+    random: () => 0,
+    reached: elsewhere,
+  })
   if (reached) await store.head('b', 'k')
   fails = true
   await expect(store.head('b', 'k')).rejects.toBe(error)
@@ -46,6 +51,12 @@ describe('a store that fails for ever is given up', () => {
 
   it('soon, where no answer ever came', async () => {
     expect((await givenUp(noAnswer('ECONNREFUSED'), { reached: false })).tries).toBe(4)
+  })
+
+  it('late, where one came to whom this process works for; not for a name that nobody knows', async () => {
+    const elsewhere = { reached: false, elsewhere: true }
+    expect((await givenUp(noAnswer('ECONNREFUSED'), elsewhere)).ms).toBeGreaterThanOrEqual(30_000)
+    expect((await givenUp(noAnswer('ENOTFOUND'), elsewhere)).tries).toBe(4)
   })
 
   it.each([

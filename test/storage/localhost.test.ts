@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process'
 import fs from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, open as openFile, rm } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { LocalhostBackend } from '../../src/storage/localhost.ts'
 import { placesOf } from '../../src/storage/localhost-layout.ts'
 import { testStorageBackend } from '../conformance/storage-backend.ts'
@@ -18,6 +18,32 @@ async function open() {
 }
 
 testStorageBackend('LocalhostBackend', open)
+
+describe('a put to the LocalhostBackend', () => {
+  afterEach(() => vi.restoreAllMocks())
+
+  it.each([
+    ['a/b', true, ['sync', 'rename', 'sync', 'sync', 'sync']],
+    ['../a', true, ['sync', 'rename', ...Array(6).fill('sync')]],
+    ['a/b', false, ['rename']],
+  ])('of %s with fsync %s: on the disk before it has its name, then its names', async (key, fsync, steps) => {
+    const root = await mkdtemp(join(tmpdir(), 'quern-fsync-'))
+    const backend = new LocalhostBackend({ root, fsync })
+    await backend.createBucket('b')
+    const seen: string[] = []
+    const file = await openFile(join(root, 'any'), 'w')
+    vi.spyOn(Object.getPrototypeOf(file), 'sync').mockImplementation(async () => void seen.push('sync'))
+    await file.close()
+    const { renameSync } = fs
+    vi.spyOn(fs, 'renameSync').mockImplementation((from, to) => {
+      renameSync(from, to)
+      seen.push('rename')
+    })
+    await backend.put('b', key, Buffer.from('x'))
+    expect(seen).toEqual(steps)
+    await rm(root, { recursive: true })
+  })
+})
 
 describe('LocalhostBackend', () => {
   let root: string
@@ -77,8 +103,8 @@ describe('LocalhostBackend', () => {
 
   it('lists neither what is hidden nor what a dead writer left', async () => {
     await storage.put('b', 'k', Buffer.from('x'))
-    fs.writeFileSync(`${root}/b/.quern/tmp/.quern-0123456789abcdef.tmp`, 'part')
-    fs.writeFileSync(`${root}/b/.quern-0123456789abcdef.tmp`, 'part')
+    fs.writeFileSync(`${root}/b/.quern/tmp/.quern-0123456789abcdef01234567.tmp`, 'part')
+    fs.writeFileSync(`${root}/b/.quern-0123456789abcdef01234567.tmp`, 'part')
     expect(await keys()).toEqual(['k'])
     for await (const page of storage.list('b', { prefix: '.quern/' })) expect(page).toEqual([])
   })
