@@ -56,10 +56,11 @@ export class CallPage {
     return this.#columns
   }
 
-  /** Lets go of the columns: they change no more. */
+  /** Lets go of the columns, which change no more, where the file takes them. */
   spill(file: SpillFile): void {
     if (this.#bytes === undefined) return
     this.#place ??= file.write(new Uint8Array(this.#bytes))
+    if (this.#place === undefined) return
     this.#columns = undefined
     this.#bytes = undefined
   }

@@ -1,5 +1,6 @@
 /**
- * The encoded results of a job's calls. Up to a limit they stay in memory; what comes after lies in a temporary file.
+ * The encoded results of a job's calls. Up to a limit they stay in memory; what comes after lies in a temporary file, or
+ * in memory as well where that cannot be written.
  *
  * Small ones are copied into slabs: a view of its own for each would cost more than itself, and would keep the message
  * it came in.
@@ -41,9 +42,10 @@ export class ResultStore {
     const length = bytes.byteLength
     this.#reach(call)
     this.#length[call] = length
-    if (this.#memoryBytes + length > this.#limitBytes) {
+    const at = this.#memoryBytes + length > this.#limitBytes ? this.#file.write(bytes) : undefined
+    if (at !== undefined) {
       this.#where[call] = IN_FILE
-      this.#at[call] = this.#file.write(bytes)
+      this.#at[call] = at
       return
     }
     this.#memoryBytes += length

@@ -14,15 +14,16 @@ export class SpillFile {
   #file: number | undefined
   #bytes = 0
 
-  /** Where it lies from now on. */
-  write(bytes: Uint8Array): number {
-    if (this.#file === undefined) {
-      this.#file = openUnlinked()
-      forgotten.register(this, this.#file)
-    }
+  /** Where it lies from now on; undefined where there is no room for it, or no folder: it has to stay in memory. */
+  write(bytes: Uint8Array): number | undefined {
     const from = this.#bytes
-    let at = 0
-    while (at < bytes.byteLength) at += writeSync(this.#file, bytes, at, bytes.byteLength - at, from + at)
+    try {
+      const file = this.#open()
+      let at = 0
+      while (at < bytes.byteLength) at += writeSync(file, bytes, at, bytes.byteLength - at, from + at)
+    } catch {
+      return undefined
+    }
     this.#bytes += bytes.byteLength
     return from
   }
@@ -37,6 +38,14 @@ export class SpillFile {
       at += read
     }
     return bytes
+  }
+
+  #open(): number {
+    if (this.#file === undefined) {
+      this.#file = openUnlinked()
+      forgotten.register(this, this.#file)
+    }
+    return this.#file
   }
 }
 

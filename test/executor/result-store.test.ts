@@ -1,6 +1,6 @@
 /** Encoded results: in slabs, apart, or on the disk. */
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { ResultStore } from '../../src/executor/result-store.ts'
 
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString()
@@ -53,6 +53,18 @@ describe('the store of results', () => {
     store.put(3, Buffer.from('01234567'))
     expect([2, 3].map((call) => store.isSpilled(call))).toEqual([false, false])
     expect([text(store.get(2)), text(store.get(3)), store.isSpilled(9)]).toEqual(['cd', '01234567', false])
+  })
+
+  it('keeps in memory what the disk does not take', () => {
+    vi.stubEnv('TMPDIR', '/quern/no/such/folder')
+    const store = new ResultStore(10)
+    for (const call of [0, 1, 2]) store.put(call, Buffer.from(`result ${call}`))
+    expect([0, 1, 2].map((call) => [store.isSpilled(call), text(store.get(call))])).toEqual(
+      [0, 1, 2].map((call) => [false, `result ${call}`]),
+    )
+    vi.unstubAllEnvs()
+    store.put(3, Buffer.from('later'))
+    expect([store.isSpilled(3), text(store.get(3))]).toEqual([true, 'later'])
   })
 
   it('keeps small results apart from the message that brought them, and large ones in it', () => {
