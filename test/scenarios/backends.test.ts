@@ -218,15 +218,17 @@ describe.each(LISTS_IN_ORDER.map((name) => [label(name), name] as const))('odd k
 })
 
 describe.each(STORES.map((name) => [label(name), name] as const))('on %s', (_label, name) => {
-  it('1,200 objects are all read, in order', async () => {
+  it('many objects are all read, in order', async () => {
     const { exec, base, put } = storeOf(name)
-    const keys = Array.from({ length: 1_200 }, (_, i) => `many/${String(i).padStart(5, '0')}`)
+    // more than a page, of those that have pages of their own
+    const count = name === 'aws_s3' || name === 'gcp_storage' ? 1_200 : 300
+    const keys = Array.from({ length: count }, (_, i) => `many/${String(i).padStart(5, '0')}`)
     for (let at = 0; at < keys.length; at += 50) {
       await Promise.all(keys.slice(at, at + 50).map((key) => put(key, `${key}\n`)))
     }
     const job = exec.map(async (part: ObjectPartition) => (await part.text()).trimEnd(), objects(`${base}/many/`))
     expect(await job).toEqual(keys)
-    expect((await job.certificate()).objects).toHaveLength(1_200)
+    expect((await job.certificate()).objects).toHaveLength(count)
   })
 
   it('an object overwritten between plan and run fails its call with ObjectChangedError', async () => {

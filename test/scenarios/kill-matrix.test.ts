@@ -91,7 +91,7 @@ describe('a worker killed', () => {
 })
 
 describe('a connection to the store broken', () => {
-  it.each(casesOf('store connection', 3))('$action $stage (seed $seed)', async (each) => {
+  it.each(casesOf('store connection', 2))('$action $stage (seed $seed)', async (each) => {
     const output = `out/${++runs}`
     const strike = strikeOnce(each, () => undefined)
     await submit(each, output)

