@@ -1,15 +1,11 @@
 /** `quern run` on a job that never ends, ended from outside: by Ctrl-C, by two, by SIGKILL. No worker outlives it. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { joinedProgram } from '../support/joined-programs.ts'
 
-const CLI = fileURLToPath(new URL('../../src/entry/cli.ts', import.meta.url))
-const JOB_MODULE = fileURLToPath(new URL('../../src/cli/job-file.ts', import.meta.url))
-const TSX = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
 const WORKERS = 2
 
 const ENDLESS = {
@@ -69,7 +65,7 @@ describe.runIf(process.platform === 'linux')('quern run, ended from outside (nee
   /** Starts the command; resolves when every worker is in the middle of a call and watched over. */
   async function start(how: keyof typeof ENDLESS): Promise<Running> {
     const job = `import { writeFileSync } from 'node:fs'
-import { job } from ${JSON.stringify(JOB_MODULE)}
+import { job } from ${JSON.stringify(joinedProgram('job-file'))}
 export default job({
   input: 'in.txt',
   map: () => {
@@ -78,8 +74,8 @@ export default job({
   },
   options: { objChunkNumber: 8, chunksize: 1 },
 })`
-    writeFileSync(path.join(folder, 'endless.ts'), job)
-    const args = ['--import', TSX, CLI, 'run', 'endless.ts', '--workers', `${WORKERS}`]
+    writeFileSync(path.join(folder, 'endless.mjs'), job)
+    const args = [joinedProgram('cli'), 'run', 'endless.mjs', '--workers', `${WORKERS}`]
     const cli = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
     const written = { stdout: '', stderr: '' }
     for (const name of ['stdout', 'stderr'] as const) {

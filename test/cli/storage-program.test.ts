@@ -2,15 +2,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
-import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { joinedProgram } from '../support/joined-programs.ts'
 
-const CLI = fileURLToPath(new URL('../../src/entry/cli.ts', import.meta.url))
-const TSX = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
 const SECRET = 'verysecretindeed'
 
 interface Ended {
@@ -33,7 +30,7 @@ function configure(endpoint: string): void {
 }
 
 function start(args: readonly string[]): { readonly cli: ChildProcess; readonly ended: Promise<Ended> } {
-  const cli = spawn(process.execPath, ['--import', TSX, CLI, ...args], {
+  const cli = spawn(process.execPath, [joinedProgram('cli'), ...args], {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
   })

@@ -159,7 +159,7 @@ describe('the scheduler, over simulated schedules', () => {
           expectExactAttempts(world, played)
           expectNoneGivenUp(world, played)
         }),
-        { numRuns: 750, examples: [[DIVIDED_ALONE]] },
+        { numRuns: 600, examples: [[DIVIDED_ALONE]] },
       )
     },
   )
@@ -218,7 +218,7 @@ describe('the scheduler, over simulated schedules', () => {
           expect(settled.filter(({ job }) => job === 'R000').every(({ outcome }) => outcome === 'succeeded')).toBe(true)
         } else for (const { atMs } of rest) expect(atMs).toBe(failed.at(-1)?.atMs)
       }),
-      { numRuns: 500 },
+      { numRuns: 350 },
     )
   })
 
@@ -246,7 +246,7 @@ describe('the scheduler, over simulated schedules', () => {
           expect(endedMaps).toBeGreaterThanOrEqual(Math.ceil(((spec?.spawnReducer ?? 0) * size) / 100))
         }
       }),
-      { numRuns: 500 },
+      { numRuns: 350 },
     )
   })
 })

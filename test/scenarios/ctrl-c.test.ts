@@ -4,27 +4,23 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { deleteJob, type JobInfo, listJobs } from '../../src/job/journal-list.ts'
 import { isTemporaryName } from '../../src/storage/file-io.ts'
 import { LocalhostBackend } from '../../src/storage/localhost.ts'
+import { joinedProgram } from '../support/joined-programs.ts'
 import { seeded } from '../support/seeded.ts'
 
-const CLI = fileURLToPath(new URL('../../src/entry/cli.ts', import.meta.url))
-const JOB_MODULE = fileURLToPath(new URL('../../src/cli/job-file.ts', import.meta.url))
-const TSX = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
-const MOMENTS = process.env.QUERN_TEST_LARGE === '1' ? 100 : 6
+const MOMENTS = process.env.QUERN_TEST_LARGE === '1' ? 100 : 4
 const LINES = 200
 const PARTS = 12
 
 /** Each call says who it is, and what it has started: a process that would outlive its worker. */
 const JOB = `import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
-import { job } from ${JSON.stringify(JOB_MODULE)}
+import { job } from ${JSON.stringify(joinedProgram('job-file'))}
 export default job({
   input: 'in.txt',
   map: async (part) => {
@@ -57,12 +53,12 @@ function prepare(): void {
   folder = mkdtempSync(path.join(tmpdir(), 'quern-ctrl-c-'))
   writeFileSync(path.join(folder, 'package.json'), '{"type":"module"}')
   writeFileSync(path.join(folder, 'in.txt'), Array.from({ length: LINES }, (_, i) => `line ${i}\n`).join(''))
-  writeFileSync(path.join(folder, 'job.ts'), JOB)
+  writeFileSync(path.join(folder, 'job.mjs'), JOB)
   mkdirSync(path.join(folder, 'pids'))
 }
 
 function quern(...args: string[]): { cli: ChildProcess; ended: Promise<Ended> } {
-  const cli = spawn(process.execPath, ['--import', TSX, CLI, ...args], {
+  const cli = spawn(process.execPath, [joinedProgram('cli'), ...args], {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -131,7 +127,7 @@ describe.runIf(process.platform === 'linux')('Ctrl-C at random moments (needs Li
   beforeAll(async () => {
     prepare()
     const at = performance.now()
-    const { code, stderr } = await quern('run', 'job.ts', '--workers', '2', '--no-progress').ended
+    const { code, stderr } = await quern('run', 'job.mjs', '--workers', '2', '--no-progress').ended
     undisturbedMs = performance.now() - at
     expect(code, stderr).toBe(0)
     expect(left()).toEqual([])
@@ -149,7 +145,7 @@ describe.runIf(process.platform === 'linux')('Ctrl-C at random moments (needs Li
   afterAll(() => expect(started.size).toBe(0))
 
   it.each(cases)('moment $i: at $share of the run, twice: $twice', { timeout: 180_000 }, async ({ share, twice }) => {
-    const { cli, ended } = quern('run', 'job.ts', '--workers', '2', '--no-progress')
+    const { cli, ended } = quern('run', 'job.mjs', '--workers', '2', '--no-progress')
     const moment = setTimeout(() => {
       cli.kill('SIGINT')
       if (twice) setTimeout(() => cli.kill('SIGINT'), 15)
@@ -184,7 +180,7 @@ describe.runIf(process.platform === 'linux')('Ctrl-C at random moments (needs Li
     if (!resumable && !isOver) {
       // it had not begun: it is submitted again
       expect(code).not.toBe(0)
-      expect((await quern('run', 'job.ts', '--workers', '2', '--no-progress').ended).code).toBe(0)
+      expect((await quern('run', 'job.mjs', '--workers', '2', '--no-progress').ended).code).toBe(0)
     }
     expect(outputsNow()).toEqual(outputs)
     if (inOrder || resumable) expect(halfWritten()).toEqual([])

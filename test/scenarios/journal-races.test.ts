@@ -9,7 +9,7 @@ import { createBackends, openSections } from '../../src/backends.ts'
 import { loadConfig } from '../../src/config/config.ts'
 import { DriverLease, readDriver } from '../../src/job/lease.ts'
 import { s3Section } from '../support/backends-under-test.ts'
-import { joinedDriver } from '../support/joined-drivers.ts'
+import { joinedProgram } from '../support/joined-programs.ts'
 import { RACED_JOB, type RaceReport, type RaceStart } from '../support/journal-racer.ts'
 
 /** A round takes a server of the tests some 50 ms. */
@@ -26,7 +26,7 @@ afterEach(() => {
 })
 
 async function startRacer(start: RaceStart): Promise<ChildProcess> {
-  const racer = fork(joinedDriver('journal-racer'), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  const racer = fork(joinedProgram('journal-racer'), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   racers.push(racer)
   racer.send(start)
   await once(racer, 'message')

@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { FunctionExecutor } from '../../src/entry/index.ts'
-import { joinedDriver } from '../support/joined-drivers.ts'
+import { joinedProgram } from '../support/joined-programs.ts'
 import {
   configOf,
   countsOf,
@@ -240,7 +240,7 @@ function expectOutputs(each: Case, output: string): void {
 
 function startDriver(each: Case, output: string): ChildProcess {
   const kind = divides(each) ? 'divides' : 'counts'
-  return spawn(process.execPath, [joinedDriver('kill-driver'), endpoint, output, kind], {
+  return spawn(process.execPath, [joinedProgram('kill-driver'), endpoint, output, kind], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
 }

@@ -11,7 +11,7 @@ import path from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { FunctionExecutor, type ObjectPartition, objects } from '../../src/entry/index.ts'
-import { joinedDriver } from '../support/joined-drivers.ts'
+import { joinedProgram } from '../support/joined-programs.ts'
 import { configOf, countsOf, TEXTS } from '../support/kill-job.ts'
 
 const LARGE = process.env.QUERN_TEST_LARGE === '1'
@@ -58,7 +58,7 @@ let exec: FunctionExecutor
 /** The store with the objects of before, to be struck at that moment. */
 async function start(moment?: Moment): Promise<void> {
   const strike = moment === undefined ? [] : MOMENTS[moment]
-  server = fork(joinedDriver('durable-s3'), [folder, `${port}`, ...strike])
+  server = fork(joinedProgram('durable-s3'), [folder, `${port}`, ...strike])
   ;[port] = (await once(server, 'message')) as [number]
 }
 

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type CloudObject, FunctionExecutor, type TaskContext } from '../../src/entry/index.ts'
 import type { Manifest } from '../../src/job/manifest.ts'
 import { isTemporaryName } from '../../src/storage/file-io.ts'
-import { joinedDriver } from '../support/joined-drivers.ts'
+import { joinedProgram } from '../support/joined-programs.ts'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'quern-output-resume-'))
 const root = path.join(folder, 'store')
@@ -56,7 +56,7 @@ function manifestAt(at: string): Manifest {
 }
 
 async function runDriver(to: string, stage: string, at: string, when: string): Promise<string> {
-  const child = spawn(process.execPath, [joinedDriver('output-driver'), root, to, stage, at, when], {
+  const child = spawn(process.execPath, [joinedProgram('output-driver'), root, to, stage, at, when], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let name = ''

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { FencedError, FunctionExecutor, type MapReduceJob } from '../../src/entry/index.ts'
-import { joinedDriver } from '../support/joined-drivers.ts'
+import { joinedProgram } from '../support/joined-programs.ts'
 import {
   CALLS,
   executorOptions,
@@ -46,7 +46,7 @@ function executor(backend = 'inline'): FunctionExecutor {
 async function startDriver(backend: string, resumes?: string): Promise<{ driver: ChildProcess; name: string }> {
   const args = [folder, backend, ...(resumes === undefined ? [] : [resumes])]
   const stdio = ['ignore', 'inherit', 'inherit', 'ipc'] as const
-  const driver = fork(joinedDriver('durable-driver'), args, { stdio: [...stdio] })
+  const driver = fork(joinedProgram('durable-driver'), args, { stdio: [...stdio] })
   drivers.push(driver)
   const [name] = (await once(driver, 'message')) as [string]
   return { driver, name }

@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { FunctionExecutor, type Job } from '../../src/entry/index.ts'
-import { joinedDriver } from '../support/joined-drivers.ts'
+import { joinedProgram } from '../support/joined-programs.ts'
 import { configOf, LINES, POISON_WORKS, POISONED, READABLE } from '../support/kill-job.ts'
 import { type Fate, type S3InMemory, startS3InMemory } from '../support/s3-in-memory.ts'
 
@@ -89,7 +89,7 @@ function outputs(): Record<string, string> {
 }
 
 function startDriver(output: string): ChildProcess {
-  return spawn(process.execPath, [joinedDriver('kill-driver'), endpoint, output, 'divides'], {
+  return spawn(process.execPath, [joinedProgram('kill-driver'), endpoint, output, 'divides'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
 }

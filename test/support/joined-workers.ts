@@ -1,5 +1,5 @@
 /**
- * The workers' programs, and the drivers that tests start by the dozen, joined into few files of JavaScript, as the build
+ * The workers' programs, and others that tests start by the dozen, joined into few files of JavaScript, as the build
  * does it, before the tests start: a program that reads its hundred modules through the TypeScript loader takes three
  * times as long to start, and the tests start thousands. Modules keep the URL of their source.
  */
@@ -7,9 +7,9 @@ import { rmSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build, type Plugin } from 'esbuild'
-import { DRIVERS, PROGRAMS_VARIABLE } from './joined-drivers.ts'
+import { PROGRAMS, PROGRAMS_VARIABLE } from './joined-programs.ts'
 
-const WORKERS = ['worker', 'task-worker']
+const WORKERS = { worker: 'src/entry/worker.ts', 'task-worker': 'src/entry/task-worker.ts' }
 /** Within the project, so that packages are found from there; of this run alone. */
 const FOLDER = `node_modules/.cache/quern-test-workers-${process.pid}`
 
@@ -22,11 +22,7 @@ const SAID = [
 /** Gives what removes them. */
 export default async function joinWorkers(): Promise<() => void> {
   await build({
-    entryPoints: [
-      ...WORKERS.map((name) => `src/entry/${name}.ts`),
-      ...DRIVERS.map((name) => `test/support/${name}.ts`),
-    ],
-    entryNames: '[name]',
+    entryPoints: { ...PROGRAMS, ...WORKERS },
     outdir: FOLDER,
     chunkNames: '[name]-[hash]',
     bundle: true,
