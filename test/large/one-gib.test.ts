@@ -14,7 +14,7 @@ import { temporaryFolder, writeAccessLog } from '../support/generated-files.ts'
 const large = process.env.QUERN_TEST_LARGE === '1'
 const MIB = 1024 * 1024
 const LOG_MIB = large ? 1024 : 64
-const OBJECT_MIB = large ? 2048 : 512
+const OBJECT_MIB = large ? 2048 : 352
 
 describe('large inputs', { timeout: 600_000 }, () => {
   const { folder, remove } = temporaryFolder()

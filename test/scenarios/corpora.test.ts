@@ -65,7 +65,7 @@ const READING = { durable: false }
 
 const CUTS: readonly PartitionOptions[] = [
   {},
-  { objChunkSize: 1_000 },
+  ...(process.env.QUERN_TEST_LARGE === '1' ? [{ objChunkSize: 1_000 }] : []),
   { objChunkSize: 4_097 },
   { objChunkSize: '64KiB' },
   { objChunkNumber: 2 },
