@@ -91,7 +91,7 @@ describe('the packed package', () => {
   })
 
   it.each([
-    ['nodenext', 'nodenext'],
+    ['nodenext', 'nodenext'] as const,
     // the same conditions of the same exports, and a quarter of a minute
     ...(process.env.QUERN_TEST_LARGE === '1' ? [['bundler', 'esnext'] as const] : []),
   ])('type-checks with moduleResolution %s', async (moduleResolution, module) => {
