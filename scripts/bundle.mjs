@@ -3,7 +3,7 @@
  * hundred small modules otherwise, which takes longer than starting Node. Types and the modules that are loaded by
  * their URL (built-in reducers) stay as tsc emitted them.
  */
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { build } from 'esbuild'
 import { withOuterNames } from './outer-names.mjs'
@@ -58,4 +58,6 @@ const { outputFiles } = await build({
 for (const { path: file, text } of outputFiles) {
   await mkdir(path.dirname(file), { recursive: true })
   await writeFile(file, file.endsWith('.js') ? withOuterNames(text) : text)
+  // `npx quern` in a clone runs it as it lies here
+  if (text.startsWith('#!')) await chmod(file, 0o755)
 }

@@ -80,6 +80,11 @@ describe('the packed package', () => {
     }
   })
 
+  it('npx quern in a clone: the command is a program by itself', async () => {
+    const { bin, version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
+    expect((await succeed(join(ROOT, bin.quern), ['--version'], ROOT)).trim()).toBe(version)
+  })
+
   it('runs from plain JavaScript', async () => {
     const stdout = await succeed(process.execPath, ['program.mjs'], folder)
     expect(JSON.parse(stdout)).toEqual(OUTPUT)
