@@ -14,31 +14,15 @@ import { commitKey } from '../../src/job/keys.ts'
 import type { JournalPlace } from '../../src/job/place.ts'
 import type { StorageBackend } from '../../src/storage/backend.ts'
 import { layered } from '../../src/storage/layer.ts'
-import { MemoryBackend } from '../../src/storage/memory.ts'
-
-const STATS = {
-  startedAt: 1,
-  endedAt: 2,
-  runMs: 1,
-  cpuMs: 1,
-  bytesRead: 0,
-  recordsRead: 0,
-  resultBytes: 0,
-  rssBytes: 0,
-}
+import type { MemoryBackend } from '../../src/storage/memory.ts'
+import { callEnd, emptyPlace, STATS } from '../support/journal-in-memory.ts'
 
 let memory: MemoryBackend
 let place: JournalPlace
 
 beforeEach(async () => {
-  memory = new MemoryBackend()
-  await memory.createBucket('b')
-  place = { backend: memory, bucket: 'b' }
+  ;({ memory, place } = await emptyPlace())
 })
-
-function end(result: Uint8Array, attempt = 1): CallEnd {
-  return { attempt, result, stats: STATS as unknown as CallEnd['stats'] }
-}
 
 function endIn(commit: Commit | undefined): CallEnd {
   if (commit?.type !== 'end') throw new Error(`the call has not ended: ${commit?.type}`)
@@ -56,7 +40,7 @@ describe('commits', () => {
     const at = { ...place, name: 'abc-0-M000', series: 'M000' }
     for (let round = 0; round < 1_000; round++) {
       const size = round % 10 === 0 ? INLINE_RESULT_BYTES + 1 : 3
-      const attempts = [1, 2, 3].map((n) => commitEnd(at, callId(round), end(Buffer.alloc(size, n), n)))
+      const attempts = [1, 2, 3].map((n) => commitEnd(at, callId(round), callEnd(Buffer.alloc(size, n), n)))
       const ends = await Promise.all(attempts)
       expect(ends.filter(({ won }) => won)).toHaveLength(1)
       const winner = ends.findIndex(({ won }) => won) + 1
@@ -74,7 +58,7 @@ describe('commits', () => {
     const at = { ...place, name: 'abc-0-M000', series: 'M000' }
     const result = Buffer.alloc(size, 7)
     expect(await readCommit(at, '00000')).toBeUndefined()
-    const given = { ...end(result, 4), read: { delivered: 1 }, output: { key: 'o' } }
+    const given = { ...callEnd(result, 4), read: { delivered: 1 }, output: { key: 'o' } }
     expect(await commitEnd(at, '00000', given)).toEqual({ won: true, commit: { type: 'end', end: given } })
     const { result: back, ...rest } = endIn(await readCommit(at, '00000'))
     expect(Buffer.compare(back, result)).toBe(0)
@@ -92,8 +76,8 @@ describe('commits', () => {
       },
     })
     const at = { backend: flaky, bucket: 'b', name: 'abc-0-M000', series: 'M000' }
-    expect((await commitEnd(at, '00000', end(Buffer.from('x')))).won).toBe(true)
-    const { commit } = await commitEnd(at, '00000', end(Buffer.from('y')))
+    expect((await commitEnd(at, '00000', callEnd(Buffer.from('x')))).won).toBe(true)
+    const { commit } = await commitEnd(at, '00000', callEnd(Buffer.from('y')))
     expect(endIn(commit).result).toEqual(new Uint8Array([120]))
   })
 
@@ -102,7 +86,7 @@ describe('commits', () => {
     const record = { range: { start: 3, end: 7 }, bytes: Buffer.from('bad\n'), error: Buffer.from('why') }
     const kinds = ['end', 'divided', 'set aside'] as const
     const tries = [
-      async (id: string) => (await commitEnd(at, id, end(Buffer.from('x')))).commit,
+      async (id: string) => (await commitEnd(at, id, callEnd(Buffer.from('x')))).commit,
       (id: string) => commitDivision(at, id, 40),
       async (id: string) => (await commitSetAside(at, id, record)).commit,
     ]
@@ -112,7 +96,7 @@ describe('commits', () => {
       for (const other of tries) expect(await other(id)).toMatchObject({ type: kinds[first] })
       expect(await readCommit(at, id)).toMatchObject({ type: kinds[first] })
     }
-    expect((await commitEnd(at, '00001', end(Buffer.from('x')))).won).toBe(false)
+    expect((await commitEnd(at, '00001', callEnd(Buffer.from('x')))).won).toBe(false)
     expect((await commitSetAside(at, '00002', record)).won).toBe(false)
     expect(await readCommit(at, '00001')).toEqual({ type: 'divided', at: 40 })
     const { record: back } = (await readCommit(at, '00002')) as Extract<Commit, { type: 'set aside' }>
@@ -126,12 +110,12 @@ describe('commits', () => {
       put: () => Promise.reject(new StorageError('PERMISSION_DENIED', 'no', { backend: 'memory', operation: 'put' })),
     })
     const at = { backend: broken, bucket: 'b', name: 'abc-0-M000', series: 'M000' }
-    await expect(commitEnd(at, '00000', end(Buffer.from('x')))).rejects.toMatchObject({ code: 'PERMISSION_DENIED' })
+    await expect(commitEnd(at, '00000', callEnd(Buffer.from('x')))).rejects.toMatchObject({ code: 'PERMISSION_DENIED' })
   })
 
   it('a result that is not whole, or a commit of another format, is an error', async () => {
     const at = { ...place, name: 'abc-0-M000', series: 'M000' }
-    await commitEnd(at, '00000', end(Buffer.alloc(INLINE_RESULT_BYTES + 1)))
+    await commitEnd(at, '00000', callEnd(Buffer.alloc(INLINE_RESULT_BYTES + 1)))
     const [large = ''] = (await keys()).filter((key) => key.includes('/attempts/'))
     await memory.put('b', large, Buffer.alloc(5))
     await expect(readCommit(at, '00000')).rejects.toThrow(/has 5 bytes of/)

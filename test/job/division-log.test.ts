@@ -6,7 +6,8 @@ import { DivisionLog, readDivisions, takeDivisions } from '../../src/job/divisio
 import { divisionKey } from '../../src/job/keys.ts'
 import type { JournalPlace } from '../../src/job/place.ts'
 import { layered } from '../../src/storage/layer.ts'
-import { MemoryBackend } from '../../src/storage/memory.ts'
+import type { MemoryBackend } from '../../src/storage/memory.ts'
+import { emptyPlace } from '../support/journal-in-memory.ts'
 
 const NAME = 'abc-0-M000'
 const divisionOf = (child: number): Division => ({ parent: 0, at: 1_000 - child, child })
@@ -14,9 +15,7 @@ const divisionOf = (child: number): Division => ({ parent: 0, at: 1_000 - child,
 let memory: MemoryBackend
 let place: JournalPlace
 beforeEach(async () => {
-  memory = new MemoryBackend()
-  await memory.createBucket('b')
-  place = { backend: memory, bucket: 'b' }
+  ;({ memory, place } = await emptyPlace())
 })
 
 const driver = (epoch: number) => ({ name: NAME, epoch })
@@ -63,9 +62,7 @@ describe('the log of divisions', () => {
   it('whoever divides when: each driver sees what counts, and what it was told is recorded counts for the next', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.nat({ max: 3 }), { maxLength: 25 }), async (steps) => {
-        const store = new MemoryBackend()
-        await store.createBucket('b')
-        const at = { backend: store, bucket: 'b' }
+        const { place: at } = await emptyPlace()
         let epoch = 1
         // all drivers there ever were: each goes on until it is fenced
         const drivers = [{ log: new DivisionLog(at, driver(1)), sees: [] as Division[] }]

@@ -6,7 +6,7 @@ import { cloudObject } from '../../src/core/cloud-object.ts'
 import { NotFoundError } from '../../src/core/errors.ts'
 import { callId } from '../../src/core/ids.ts'
 import { encodeValue } from '../../src/functions/codec.ts'
-import { type CallEnd, commitDivision, commitEnd } from '../../src/job/commits.ts'
+import { commitDivision, commitEnd } from '../../src/job/commits.ts'
 import { DivisionLog } from '../../src/job/division-log.ts'
 import {
   createJournal,
@@ -32,32 +32,17 @@ import {
 import { encodeJob, type JobHead, PROTOCOL } from '../../src/job/messages.ts'
 import type { JournalPlace } from '../../src/job/place.ts'
 import { decodeItems, decodePlan, encodeItems, encodePlan } from '../../src/job/stored-inputs.ts'
-import { MemoryBackend } from '../../src/storage/memory.ts'
+import type { MemoryBackend } from '../../src/storage/memory.ts'
+import { callEnd, emptyPlace } from '../support/journal-in-memory.ts'
 
-const STATS = {
-  startedAt: 1,
-  endedAt: 2,
-  runMs: 1,
-  cpuMs: 1,
-  bytesRead: 0,
-  recordsRead: 0,
-  resultBytes: 0,
-  rssBytes: 0,
-}
 const NOW = 1_000_000
 
 let memory: MemoryBackend
 let place: JournalPlace
 
 beforeEach(async () => {
-  memory = new MemoryBackend()
-  await memory.createBucket('b')
-  place = { backend: memory, bucket: 'b' }
+  ;({ memory, place } = await emptyPlace())
 })
-
-function end(result: Uint8Array, attempt = 1): CallEnd {
-  return { attempt, result, stats: STATS as unknown as CallEnd['stats'] }
-}
 
 async function collected<T>(stream: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = []
@@ -256,8 +241,8 @@ describe('the list of jobs', () => {
   it('says state, calls, commits and size of each', async () => {
     const lease = await createJournal(place, newJob(), NOW)
     const at = { ...place, name: 'abc-0-M000', series: 'M000' }
-    await commitEnd(at, '00000', end(Buffer.from('x')))
-    await commitEnd({ ...at, series: 'M000.1' }, '00000', end(Buffer.from('x')))
+    await commitEnd(at, '00000', callEnd(Buffer.from('x')))
+    await commitEnd({ ...at, series: 'M000.1' }, '00000', callEnd(Buffer.from('x')))
     await memory.put('b', 'quern.jobs/tmp/other', Buffer.from('x'))
     const [job, ...others] = await listJobs(place, around)
     expect(others).toEqual([])
@@ -287,7 +272,7 @@ describe('the list of jobs', () => {
     await log.record({ parent: 0, at: 5, child: 3 })
     expect(await listed()).toEqual({ calls: 4, committed: 0, quarantined: undefined })
     await commitDivision(at, '00000', 5)
-    await commitEnd(at, '00000.to-5', end(Buffer.from('x')))
+    await commitEnd(at, '00000.to-5', callEnd(Buffer.from('x')))
     expect(await listed()).toEqual({ calls: 4, committed: 1, quarantined: undefined })
     await lease.end('succeeded', NOW, undefined, 2)
     expect(await listed()).toEqual({ calls: 4, committed: 1, quarantined: 2 })

@@ -5,15 +5,14 @@ import { driverFile } from '../../src/job/keys.ts'
 import { DriverLease, type DriverVersion, FIRST, isDriven, LEASE_MS, readDriver } from '../../src/job/lease.ts'
 import type { JournalPlace } from '../../src/job/place.ts'
 import { layered } from '../../src/storage/layer.ts'
-import { MemoryBackend } from '../../src/storage/memory.ts'
+import type { MemoryBackend } from '../../src/storage/memory.ts'
+import { emptyPlace } from '../support/journal-in-memory.ts'
 
 let memory: MemoryBackend
 let place: JournalPlace
 
 beforeEach(async () => {
-  memory = new MemoryBackend()
-  await memory.createBucket('b')
-  place = { backend: memory, bucket: 'b' }
+  ;({ memory, place } = await emptyPlace())
 })
 
 async function current(): Promise<DriverVersion> {
