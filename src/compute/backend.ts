@@ -69,6 +69,7 @@ export interface ComputeBackend {
   invoke(invocation: Invocation): Promise<void>
   /** Feeds a running invocation; messages to one that has ended are dropped. */
   send(invocation: number, bytes: Uint8Array): void
+  /** Resolves when what ran of it is gone; at once where it waits for its turn, which ends it. */
   stop(invocation: number): Promise<void>
   /** What the worker that runs it does and did in the last `withinMs`; undefined where that is not known. */
   activityOf?(invocation: number, withinMs: number): WorkerActivity | undefined

@@ -62,7 +62,10 @@ export class Engine {
   readonly #listener: ExecutorListener
   readonly #runs = new Set<JobRun>()
   readonly #journals: Journals
-  readonly #leftovers = new Leftovers()
+  readonly #leftovers = new Leftovers(
+    async () => this.#runtime?.loop.stopped(),
+    (text) => this.#listener({ type: 'warning', at: Date.now(), text }),
+  )
   #runtime: Runtime | undefined
   #jobCount = 0
   #closing: Promise<void> | undefined
@@ -259,10 +262,11 @@ export class Engine {
     loop.submit(launchRuns(launch, config, capabilities))
   }
 
-  #newRun(spec: Omit<JobRunSpec, 'listener' | 'cancelCalls'>): JobRun {
+  #newRun(spec: Omit<JobRunSpec, 'listener' | 'cancelCalls' | 'tidy'>): JobRun {
     const cancelCalls = (target: JobRun, calls: readonly number[] | undefined, running: boolean) =>
       this.#cancel(target, calls, running)
-    const run = new JobRun({ ...spec, prices: this.#composition.prices, listener: this.#listener, cancelCalls })
+    const tidy = (target: JobRun) => this.#leftovers.sweep(target, false)
+    const run = new JobRun({ ...spec, prices: this.#composition.prices, listener: this.#listener, cancelCalls, tidy })
     this.#runs.add(run)
     this.#leftovers.watch(run)
     run.ended.then(() => this.#runs.delete(run))
@@ -290,7 +294,7 @@ export class Engine {
     await this.#journals.settled()
     this.#runtime?.loop.dispose()
     await this.#runtime?.compute.close()
-    for (const text of await this.#leftovers.sweep()) this.#listener({ type: 'warning', at: Date.now(), text })
+    await this.#leftovers.settled()
     await tidy()
     await this.#composition.close()
   }

@@ -28,6 +28,8 @@ export interface JobRunSpec {
   readonly prices?: Parameters<typeof addStats>[2]
   readonly listener: ExecutorListener
   cancelCalls(run: JobRun, calls: readonly number[] | undefined, running: boolean): void
+  /** Removes what workers that were ended left half-written. Never rejects. */
+  tidy(run: JobRun): Promise<void>
 }
 
 export class JobRun implements CallsOwner {
@@ -244,7 +246,8 @@ export class JobRun implements CallsOwner {
     const error = failure ?? this.#certify() ?? this.#failures()
     const { launched } = this
     if (error !== undefined || launched?.conclude === undefined) return this.#finish(error)
-    launched.conclude().then(
+    const concluded = this.spec.tidy(this).then(() => launched.conclude?.())
+    concluded.then(
       () => this.#finish(undefined),
       (problem) => this.#finish(problem),
     )

@@ -22,6 +22,8 @@ export class RunLoop {
   readonly #runs = new Map<string, JobRun>()
   readonly #feeds: ReduceFeeds
   readonly #events: SchedulerEvent[] = []
+  /** What was told to stop and may run still. */
+  readonly #stops = new Set<Promise<void>>()
   #performing = false
   #timer: NodeJS.Timeout | undefined
 
@@ -85,6 +87,12 @@ export class RunLoop {
   /** Ends a call that failed for good and is not divided further. */
   resolve(job: string, call: number, outcome: CallOutcome): void {
     this.#tell({ type: 'resolve', job, call, outcome })
+  }
+
+  /** Resolves when nothing runs any more of what was told to stop so far, by the event that is handled included. */
+  async stopped(): Promise<void> {
+    await null
+    await Promise.all(this.#stops)
   }
 
   dispose(): void {
@@ -173,7 +181,9 @@ export class RunLoop {
     if (!stopsRunning && feeds) {
       this.#compute.send(invocation, encodeFeed({ type: 'abort', reason: 'the call was cancelled' }))
     }
-    this.#compute.stop(invocation).catch((error) => this.#tell({ type: 'broken', error }))
+    const stop = this.#compute.stop(invocation).catch((error) => this.#tell({ type: 'broken', error }))
+    this.#stops.add(stop)
+    stop.then(() => this.#stops.delete(stop))
   }
 
   #invoke({ invocation, job, calls, waits, memoryMiB }: Extract<SchedulerCommand, { type: 'invoke' }>): void {

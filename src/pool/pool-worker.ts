@@ -143,12 +143,14 @@ export class PoolWorker {
     if (this.state === 'idle' || this.state === 'busy') this.#link.send(TELL, 0, bytes)
   }
 
-  /** Ends what it runs, with the worker; what lies ahead ends when its turn comes. */
-  stop(id: number): void {
+  /** Ends what it runs, with the worker, and waits for that; what lies ahead ends when its turn comes. */
+  async stop(id: number): Promise<void> {
     const accepted = this.#taken.find(({ invocation }) => invocation.id === id)
     if (accepted === undefined) return
     accepted.stopped = true
-    if (accepted === this.#taken[0]) this.kill('stopped')
+    if (accepted !== this.#taken[0]) return
+    this.kill('stopped')
+    await this.gone
   }
 
   /** Takes off it what it ran, which has ended. What lay ahead has begun. */

@@ -117,15 +117,13 @@ export class WorkerPool {
     for (const each of this.#workers) if (worker === undefined || each.id === worker) each.tell(bytes)
   }
 
-  /** Resolves when it has ended. One that lies ahead in a worker ends when its turn comes. */
+  /** Resolves when it has ended; at once for one that lies ahead in a worker, which ends when its turn comes. */
   async stop(id: number): Promise<void> {
     if (this.#dispatch.withdraw(id)) {
       this.#listener.onEnd(id, { reason: 'stopped' })
       return this.#settle()
     }
-    const worker = this.#dispatch.holder(id)
-    worker?.stop(id)
-    await worker?.gone
+    await this.#dispatch.holder(id)?.stop(id)
   }
 
   /** What the worker does that runs it, by the system; undefined where that does not tell. */

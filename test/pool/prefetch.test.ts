@@ -144,12 +144,11 @@ describe('what is given ahead', () => {
 
   it('ends when its turn comes if it was stopped: it takes its worker with it', async () => {
     const pool = busyPool([1, 2, 3])
-    const stopped = pool.stop(2)
+    await pool.stop(2)
     expect(worker(0).killed).toBe(0)
     worker(0).end(1)
     expect(worker(0).killed).toBe(1)
     worker(0).exit({ signal: 'SIGKILL' })
-    await stopped
     expect(deaths.get(2)?.reason).toBe('stopped')
     worker(1).ready()
     expect(worker(1).invoked).toEqual([3])

@@ -1,6 +1,7 @@
 /**
  * Workers killed around every write of an output, from within: what the store does last before or first after it dies.
- * The retry ends the job as if nothing had happened, and what was committed is not made again.
+ * The retry ends the job as if nothing had happened, and what was committed is not made again. Nothing half-written is
+ * left beside the outputs when the job has ended, and nothing at all when the executor has.
  */
 import { appendFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -22,11 +23,8 @@ beforeAll(() => {
   })
 })
 afterAll(async () => {
-  const left = () =>
-    readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => isTemporaryName(path.basename(name)))
-  expect(left()).not.toEqual([])
   await exec.shutdown()
-  expect(left()).toEqual([])
+  expect(filesUnder(folder).filter((name) => isTemporaryName(path.basename(name)))).toEqual([])
   rmSync(folder, { recursive: true, force: true })
 })
 
@@ -72,22 +70,24 @@ async function deadly(size: number, at: string, when: string, log: string, task:
 }
 
 function filesUnder(root: string): string[] {
-  return (
-    readdirSync(root, { recursive: true, withFileTypes: true })
-      // what a killed process was about to put stays under a hidden name that no store lists
-      .filter((entry) => entry.isFile() && !isTemporaryName(entry.name))
-      .map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)))
-      .sort()
-  )
+  return readdirSync(root, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)))
+    .sort()
+}
+
+/** A new place in the target: its folder, and what a job calls it. */
+function fresh(target: 'files' | 'localhost'): { readonly name: string; readonly root: string; readonly to: string } {
+  const name = `out${++runs}`
+  const root = path.join(folder, target === 'files' ? 'files' : 'store/results', name)
+  return { name, root, to: target === 'files' ? root : `localhost://results/${name}` }
 }
 
 describe.each(['files', 'localhost'] as const)('a worker that writes to %s and dies', (target) => {
   it.each(CASES)('$when $at with $size bytes', async ({ at, when, size, runs: expected }) => {
-    const name = `out${++runs}`
+    const { name, root, to } = fresh(target)
     const log = path.join(folder, `${name}.log`)
     appendFileSync(log, '')
-    const root = path.join(folder, target === 'files' ? 'files' : 'store/results', name)
-    const to = target === 'files' ? root : `localhost://results/${name}`
     const job = exec.map(deadly, [size, size, size], { extraArgs: [at, when, log] as const, retries: 2, output: to })
     await job
     const files = ['_quern/manifest.json', 'part-00000', 'part-00001', 'part-00002']
@@ -101,4 +101,30 @@ describe.each(['files', 'localhost'] as const)('a worker that writes to %s and d
     const journal = path.join(folder, 'store/quern/quern.jobs', `${exec.executorId}-${job.jobId}`)
     if (existsSync(journal)) expect(filesUnder(journal).filter((file) => file.startsWith('attempts'))).toEqual([])
   })
+})
+
+/** Runs in a worker; the backup of call 0 is kept from publishing what it committed, until the first attempt has. */
+async function outrun(index: number, log: string, task: TaskContext) {
+  const fs = (await import('node:fs')).default
+  if (index === 0 && task.attempt === 1) {
+    while (!fs.existsSync(log)) await new Promise((resolve) => setTimeout(resolve, 5))
+  } else if (index === 0) {
+    const rename = fs.renameSync
+    fs.renameSync = (from, to) => {
+      if (!String(to).endsWith('/part-00000')) return rename(from, to)
+      fs.writeFileSync(log, '')
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+    }
+  }
+  return String(index)
+}
+
+it('an attempt that is stopped while it publishes to a folder leaves nothing there', async () => {
+  const { name, root, to } = fresh('files')
+  const log = path.join(folder, `${name}.log`)
+  const speculate = { minCalls: 2, minDoneFraction: 0.5, factor: 1 }
+  const job = exec.map(outrun, [0, 1, 2, 3], { extraArgs: [log] as const, speculate, output: to })
+  await job
+  expect(job.stats.attempts).toBe(5)
+  expect(filesUnder(root)).toEqual(['_quern/manifest.json', ...[0, 1, 2, 3].map((i) => `part-0000${i}`)])
 })
