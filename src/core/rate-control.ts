@@ -3,13 +3,16 @@
  * a cubic (RFC 9438; the AWS SDKs' adaptive mode), and a window of requests under way (additive increase,
  * multiplicative decrease). Pure: time is an argument.
  *
- * - Until the first refusal there is no rate, only the largest window.
+ * - Until a refusal after the first 25 answers there is no rate, only a window: so little tells nothing of a rate.
  * - One cut answers all refusals of requests that were sent before it: they tell the same news.
+ * - What is refused at any rate is no reason for a cut (refusal-shares.ts).
  * - Clients that share a store know nothing of each other. Who sends more is refused more often, so they come to share
  *   its capacity. Workers of one machine do better: rate-places.ts.
  */
+import { RefusalShares } from './refusal-shares.ts'
+
 export interface RateOptions {
-  /** What is left of the rate after a cut. Default 0.85. */
+  /** What is left of the rate after a cut. Default 0.8. */
   readonly cut?: number
   /** How long after a cut the rate is again what it was: at least, and 25 requests. Default 3,000. */
   readonly recoverMs?: number
@@ -26,6 +29,11 @@ const MIN_PER_SECOND = 1
 const RECOVER_REQUESTS = 25
 /** Beside the cut, a measure of accepted requests may be so much too low. */
 const MEASURE_SLACK = 1.1
+/** A rate is low that is below so much of the best of the last 20 seconds. */
+const LOW = 0.5
+const BEST_MS = 20_000
+/** The average of a second tells too little of fewer: who asked for little is not taken for a store that takes little. */
+const KNOWN_PER_SECOND = 12
 
 export class RateControl {
   readonly #cut: number
@@ -41,10 +49,16 @@ export class RateControl {
   #tokens = 0
   #tokensAtMs = 0
   #accepted = 0
+  /** The same without what was supposed. */
+  #taken = 0
   #acceptedAtMs = 0
   #firstAtMs: number | undefined
+  /** The highest rate of accepted requests of late, and when. */
+  #best = 0
+  #bestAtMs = 0
+  readonly #refusals = new RefusalShares()
 
-  constructor({ cut = 0.85, recoverMs = 3_000, maxWindow = 256 }: RateOptions = {}) {
+  constructor({ cut = 0.8, recoverMs = 3_000, maxWindow = 256 }: RateOptions = {}) {
     this.#cut = cut
     this.#recoverMs = recoverMs
     this.#maxWindow = maxWindow
@@ -75,11 +89,13 @@ export class RateControl {
     return this.#measured(nowMs)
   }
 
-  /** Before anything was measured here: as if so many requests a second had been accepted of late. */
+  /** Before anything was measured here: as if so many requests a second had been accepted of late, unless they are few. */
   suppose(perSecond: number, nowMs: number): void {
+    if (perSecond < KNOWN_PER_SECOND) return
     this.#firstAtMs = nowMs - 10 * AVERAGED_MS
     this.#accepted = (perSecond * AVERAGED_MS) / 1_000
     this.#acceptedAtMs = nowMs
+    this.#refusals.suppose()
   }
 
   /** Takes the next place in the rate; how many ms until it comes. */
@@ -101,6 +117,7 @@ export class RateControl {
   accepted(nowMs: number): void {
     this.#inFlight -= 1
     this.#measure(nowMs)
+    this.#refusals.answered(false, this.#isLow(nowMs), nowMs)
     this.#window = Math.min(this.#maxWindow, this.#window + 1 / this.#window)
     if (this.#perSecond === Number.POSITIVE_INFINITY) return
     const recoverMs = Math.max(this.#recoverMs, (RECOVER_REQUESTS * 1_000) / this.#refusedPerSecond)
@@ -116,13 +133,18 @@ export class RateControl {
     this.#inFlight -= 1
     this.#notBeforeMs = Math.max(this.#notBeforeMs, nowMs + retryAfterMs)
     if (sentMs < this.#cutAtMs) return
-    const measured = Math.max(MIN_PER_SECOND, this.#measured(nowMs) * MEASURE_SLACK)
+    this.#refusals.answered(true, this.#isLow(nowMs), nowMs)
+    if (!this.#refusals.isTooFast) return
+    this.#refusals.cut()
+    this.#cutAtMs = nowMs
+    this.#window = Math.max(1, Math.min(this.#window, this.#inFlight + 1) * this.#cut)
+    if (this.#refusals.isEarly) return
+    const atLeast = Math.min(KNOWN_PER_SECOND, this.#perSecond / 2)
+    const measured = Math.max(atLeast, this.#measured(nowMs) * MEASURE_SLACK)
     this.#refusedPerSecond = Math.min(this.#perSecond, measured)
     this.#perSecond = Math.max(MIN_PER_SECOND, this.#refusedPerSecond * this.#cut)
-    this.#cutAtMs = nowMs
     this.#tokens = Math.min(this.#tokens, 0)
     this.#tokensAtMs = nowMs
-    this.#window = Math.max(1, Math.min(this.#window, this.#inFlight + 1) * this.#cut)
   }
 
   /** A request ended without saying anything of the rate: it failed, or was given up. */
@@ -132,16 +154,32 @@ export class RateControl {
 
   #measure(nowMs: number): void {
     this.#firstAtMs ??= nowMs
-    this.#accepted = this.#decayed(nowMs) + 1
+    this.#accepted = this.#decayed(this.#accepted, nowMs) + 1
+    this.#taken = this.#decayed(this.#taken, nowMs) + 1
     this.#acceptedAtMs = nowMs
   }
 
-  #measured(nowMs: number): number {
-    const seen = 1 - Math.exp(-(nowMs - (this.#firstAtMs ?? nowMs)) / AVERAGED_MS)
-    return (this.#decayed(nowMs) / AVERAGED_MS / Math.max(seen, 0.05)) * 1_000
+  #isLow(nowMs: number): boolean {
+    if (this.#refusals.isEarly) return false
+    const taken = this.#perSecondOf(this.#taken, nowMs, 0.1)
+    if (taken >= this.#best || nowMs - this.#bestAtMs > BEST_MS) {
+      this.#best = taken
+      this.#bestAtMs = nowMs
+    }
+    return this.#best > KNOWN_PER_SECOND && this.#perSecond < LOW * this.#best
   }
 
-  #decayed(nowMs: number): number {
-    return this.#accepted * Math.exp(-(nowMs - this.#acceptedAtMs) / AVERAGED_MS)
+  #measured(nowMs: number): number {
+    return this.#perSecondOf(this.#accepted, nowMs, 0.01)
+  }
+
+  /** `leastSeen`: of the average, what is taken as seen at least. */
+  #perSecondOf(count: number, nowMs: number, leastSeen: number): number {
+    const seen = 1 - Math.exp(-(nowMs - (this.#firstAtMs ?? nowMs)) / AVERAGED_MS)
+    return (this.#decayed(count, nowMs) / AVERAGED_MS / Math.max(seen, leastSeen)) * 1_000
+  }
+
+  #decayed(count: number, nowMs: number): number {
+    return count * Math.exp(-(nowMs - this.#acceptedAtMs) / AVERAGED_MS)
   }
 }

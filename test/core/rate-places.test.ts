@@ -23,6 +23,12 @@ describe('places', () => {
     expect(waits.flat().map((wait) => wait / (1_000 / 110))).toEqual([1, 2, 3].map((place) => expect.closeTo(place, 1)))
   })
 
+  it('come at once where the one who was refused had asked for next to nothing', () => {
+    const places = new RatePlaces()
+    places.answer({ ...refusal, perSecond: 1 }, 4, 1_000)
+    expect(places.answer(wanting(3), 4, 1_000).answer.waitsMs).toEqual([0, 0, 0])
+  })
+
   it('are given for a tenth of a second, one at least', () => {
     const places = new RatePlaces({ cut: 0.5 })
     places.answer(refusal, 4, 1_000)

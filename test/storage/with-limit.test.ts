@@ -51,6 +51,79 @@ describe('workers that share a store of limited rate', () => {
   })
 })
 
+describe('a store that refuses some of any requests, however few', () => {
+  /** How long `count` requests take in 8 lanes, in virtual ms, when each takes 5 and that share is refused. */
+  async function timeOf(
+    layer: (store: StorageBackend, clock: VirtualClock) => StorageBackend,
+    share: number,
+    count: number,
+  ) {
+    const clock = new VirtualClock()
+    let [draws, left] = [0, count]
+    const random = () => seededDraw(count, `${draws++}`)
+    const head: StorageBackend['head'] = async (_bucket, key) => {
+      await clock.sleep(5)
+      if (random() < share) throw slowDown(0)
+      return { key, size: 0, etag: 'e' }
+    }
+    const store = withRetry(layer(layered(new MemoryBackend(), { head }), clock), { clock, random })
+    const lane = async () => {
+      while (left-- > 0) await store.head('b', 'k')
+    }
+    await clock.run(Promise.all(Array.from({ length: 8 }, lane)))
+    return clock.nowMs()
+  }
+
+  it.each([
+    { share: 0.17, count: 24 },
+    { share: 0.02, count: 2_000 },
+    { share: 0.05, count: 2_000 },
+    { share: 0.1, count: 5_000 },
+    { share: 0.17, count: 10_000 },
+  ])('is asked about as fast as by who only repeats: $count requests, $share refused', async ({ share, count }) => {
+    const limited = await timeOf((store, clock) => withLimit(store, { clock }), share, count)
+    expect(limited / (await timeOf((store) => store, share, count))).toBeLessThan(3)
+  })
+
+  it('and then has a rate, is soon asked for no more than that', async () => {
+    const clock = new VirtualClock()
+    const { store, answers } = throttlingStore(100, clock)
+    let isIll = true
+    const head: StorageBackend['head'] = async (bucket, key) => {
+      if (!isIll) return store.head(bucket, key)
+      await clock.sleep(40)
+      if (seededDraw(clock.nowMs(), key) < 0.2) throw slowDown(0)
+      return { key, size: 0, etag: 'e' }
+    }
+    const limited = withRetry(withLimit(layered(new MemoryBackend(), { head }), { clock }), { clock })
+    const lane = async (_: unknown, lane: number) => {
+      while (clock.nowMs() < 60_000) await limited.head('b', `${lane}`)
+    }
+    const well = clock.sleep(20_000).then(() => {
+      isIll = false
+    })
+    await clock.run(Promise.all([well, ...Array.from({ length: 16 }, lane)]))
+    const { accepted, refused } = settledShares(answers, 100, { fromMs: 30_000, toMs: 60_000 })
+    expect(accepted).toBeGreaterThanOrEqual(0.85)
+    expect(refused).toBeLessThanOrEqual(0.1)
+  })
+
+  it('that takes much less from one moment on is soon asked for no more than that', async () => {
+    const clock = new VirtualClock()
+    const [before, after] = [throttlingStore(1_000, clock), throttlingStore(50, clock)]
+    const head: StorageBackend['head'] = (bucket, key) =>
+      (clock.nowMs() < 10_000 ? before : after).store.head(bucket, key)
+    const limited = withRetry(withLimit(layered(new MemoryBackend(), { head }), { clock }), { clock })
+    const lane = async () => {
+      while (clock.nowMs() < 50_000) await limited.head('b', 'k')
+    }
+    await clock.run(Promise.all(Array.from({ length: 64 }, lane)))
+    const { accepted, refused } = settledShares(after.answers, 50, { fromMs: 20_000, toMs: 50_000 })
+    expect(accepted).toBeGreaterThanOrEqual(0.85)
+    expect(refused).toBeLessThanOrEqual(0.1)
+  })
+})
+
 describe('a scope', () => {
   /** What a request to `bucket/key` waits after one to b/2026/x was refused. */
   async function waitAfterRefusal(send: (store: StorageBackend) => Promise<unknown>, retryAfterMs: number) {
@@ -99,6 +172,19 @@ describe('RateControl', () => {
     control.refused(at, at)
     expect(control.perSecond).toBeGreaterThan(45)
     expect(control.perSecond).toBeLessThan(60)
+  })
+
+  it('has none from what the first few answers say, nor a low one from a pause', () => {
+    const few = new RateControl()
+    const at = accept(few, 20, 10)
+    few.sent()
+    few.refused(at, at)
+    expect(few.perSecond).toBe(Number.POSITIVE_INFINITY)
+    const idle = new RateControl({ cut: 0.5 })
+    const later = accept(idle, 100, 10) + 10_000
+    idle.sent()
+    idle.refused(later, later)
+    expect(idle.perSecond).toBe(6)
   })
 
   it('answers the refusals of requests sent before a cut with no other', () => {
