@@ -24,10 +24,8 @@ export interface CallFacts {
   readonly worker: WorkerStats | undefined
 }
 
-export interface CallMoments extends Pick<CallFacts, 'sentAt' | 'startedAt' | 'endedAt' | 'readAt'> {
-  readonly workerStartedAt: number | undefined
-  readonly workerEndedAt: number | undefined
-}
+/** How many numbers `times` gives of a call. */
+export const TIMES = 4
 
 /** Calls of a page; of the first, where the job begins with fewer, so many. */
 export const PAGE_CALLS = 4_096
@@ -156,16 +154,25 @@ export class CallTable {
     return (this.#logs.get(call) ?? []).join('')
   }
 
-  /** Its times alone, the worker's by the worker's clock. */
-  moments(call: number): CallMoments {
-    const page = this.#page(call)
-    const { worker } = this.#look(page)
-    const row = call - page.from
-    return {
-      ...this.#times(page, row),
-      workerStartedAt: worker.number(row, 'startedAt'),
-      workerEndedAt: worker.number(row, 'endedAt'),
+  /**
+   * When each call from this one on was sent, started, ended and read, epoch ms: TIMES numbers of each, NaN where it is
+   * not known. Start and end are by the worker's clock where it told.
+   */
+  times(first: number): Float64Array {
+    const times = new Float64Array(TIMES * (this.#count - first))
+    for (let call = first, at = 0; call < this.#count; ) {
+      const page = this.#page(call)
+      const { from, length, readAt } = page
+      const { sentAt, startedAt, endedAt, worker } = this.#look(page)
+      for (const end = Math.min(this.#count, from + length); call < end; call++, at += TIMES) {
+        const row = call - from
+        times[at] = sentAt[row] || Number.NaN
+        times[at + 1] = worker.number(row, 'startedAt') ?? (startedAt[row] || Number.NaN)
+        times[at + 2] = worker.number(row, 'endedAt') ?? (endedAt[row] || Number.NaN)
+        times[at + 3] = readAt[row] || Number.NaN
+      }
     }
+    return times
   }
 
   facts(call: number): CallFacts {
@@ -176,12 +183,12 @@ export class CallTable {
     return {
       attempts: attempts[row] ?? 0,
       dataBytes: bytes === undefined ? undefined : bytes - 1,
-      ...this.#times(page, row),
+      ...this.#timesOf(page, row),
       worker: worker.get(row),
     }
   }
 
-  #times(page: CallPage, row: number): Pick<CallFacts, 'sentAt' | 'startedAt' | 'endedAt' | 'readAt'> {
+  #timesOf(page: CallPage, row: number): Pick<CallFacts, 'sentAt' | 'startedAt' | 'endedAt' | 'readAt'> {
     const { sentAt, startedAt, endedAt } = this.#look(page)
     return {
       sentAt: sentAt[row] || undefined,

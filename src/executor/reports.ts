@@ -7,7 +7,7 @@ import { dirname } from 'node:path'
 import { parseUpkeep } from '../config/upkeep-options.ts'
 import { type JobSummary, type SummaryRow, summarize, summaryCsv } from '../report/job-summary.ts'
 import { type CallTimes, type FigureSize, histogram, timeline } from '../report/plots.ts'
-import type { CallFacts } from './call-table.ts'
+import { type CallFacts, TIMES } from './call-table.ts'
 import type { JobRun } from './job-run.ts'
 import type { ResponseFuture } from './response-future.ts'
 
@@ -82,26 +82,14 @@ export class Reports {
   }
 }
 
-/** Of the calls of a job, each TIMES numbers, NaN where it is not known: an object for each would cost as much as a call. */
+/** Of the calls of a job what `CallTable.times` gives: an object for each would cost as much as a call. */
 interface PackedTimes {
   readonly submittedAt: number
   readonly numbers: Float64Array
 }
 
-const TIMES = 4
-
-function packedTimes({ calls, submittedAt }: JobRun): PackedTimes {
-  const { count } = calls.table
-  const from = Math.max(0, count - CALLS_KEPT)
-  const numbers = new Float64Array(TIMES * (count - from))
-  for (let at = 0; at < numbers.length; at += TIMES) {
-    const times = calls.table.moments(from + at / TIMES)
-    numbers[at] = times.sentAt ?? Number.NaN
-    numbers[at + 1] = times.workerStartedAt ?? times.startedAt ?? Number.NaN
-    numbers[at + 2] = times.workerEndedAt ?? times.endedAt ?? Number.NaN
-    numbers[at + 3] = times.readAt ?? Number.NaN
-  }
-  return { submittedAt, numbers }
+function packedTimes({ calls: { table }, submittedAt }: JobRun): PackedTimes {
+  return { submittedAt, numbers: table.times(Math.max(0, table.count - CALLS_KEPT)) }
 }
 
 function unpacked({ submittedAt, numbers }: PackedTimes): CallTimes[] {

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import { emptyCounts } from '../../src/core/tally.ts'
-import { CallTable, PAGE_CALLS } from '../../src/executor/call-table.ts'
+import { CallTable, PAGE_CALLS, TIMES } from '../../src/executor/call-table.ts'
 import { SpillFile } from '../../src/executor/spill-file.ts'
 import { StatsColumns } from '../../src/executor/stats-columns.ts'
 import { readNumber, readStats, restOf, STATS_BYTES, writeStats } from '../../src/job/stats-bytes.ts'
@@ -54,12 +54,16 @@ describe('the table of calls', () => {
       readAt: 15,
       worker: STATS,
     })
-    expect(table.moments(1)).toEqual({
-      ...{ sentAt: 11, startedAt: 13, endedAt: 14, readAt: 15 },
-      ...{ workerStartedAt: STATS.startedAt, workerEndedAt: STATS.endedAt },
-    })
+    table.sent(2, 20, 5)
+    table.started(2, 21)
+    table.end(2, 'cancelled', 22)
+    const unknown = Number.NaN
+    expect(Array.from(table.times(1))).toEqual([
+      ...[11, STATS.startedAt, STATS.endedAt, 15],
+      ...[20, 21, 22, unknown],
+      ...[unknown, unknown, unknown, unknown],
+    ])
     expect(table.facts(0)).toEqual({ attempts: 0 })
-    expect(table.moments(0)).toEqual({})
   })
 
   it('tells an item of no bytes from none', () => {
@@ -137,6 +141,7 @@ describe('what is known of very many calls', () => {
     }
     // 16 and the one that is not full are in memory
     expect(written.mock.calls.length).toBe(25 - 16)
+    const moments = table.times(0)
     // from page to page, to and fro
     for (const call of [0, count - 1, ...order.filter((_, i) => i % 501 === 0), 0]) {
       const [requests, readAt] = [call % 1_000 === 0 ? emptyCounts() : undefined, call % 4 === 0 ? call + 4 : undefined]
@@ -144,7 +149,9 @@ describe('what is known of very many calls', () => {
       const facts = table.facts(call)
       expect(facts).toMatchObject({ ...times, attempts: (call % 5) + 1, dataBytes: call % 9 })
       expect([facts.worker?.resultBytes, facts.worker?.requests?.s3]).toEqual([call, requests])
-      expect(table.moments(call)).toMatchObject({ ...times, workerStartedAt: STATS.startedAt })
+      expect(Array.from(moments.subarray(TIMES * call, TIMES * (call + 1)))).toEqual([
+        ...[call + 1, STATS.startedAt, STATS.endedAt, readAt ?? Number.NaN],
+      ])
       expect(table.standing(call)).toBe(call % 10 === 3 ? 'failed' : 'succeeded')
       if (readAt !== undefined) expect(table.read(call, 1)).toBe(false)
       expect(table.error(call)?.message).toBe(call % 10 === 3 ? `no ${call}` : undefined)
