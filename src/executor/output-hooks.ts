@@ -2,6 +2,7 @@
  * Joins a job with its outputs: what it decides before it runs, what each call is to write, and how it is concluded.
  * For jobs that are submitted and for such as are resumed.
  */
+import type { Division } from '../../partitioner/divided-plan.ts'
 import type { Partition } from '../../partitioner/plan.ts'
 import { groupsOf } from '../../reducers/groups.ts'
 import type { OutputSettings } from '../config/output-options.ts'
@@ -21,7 +22,7 @@ import { publishedOutput, publishOutput } from '../worker/output-publish.ts'
 import type { JobRun } from './job-run.ts'
 import type { Inputs } from './launch.ts'
 import { JobOutput } from './output.ts'
-import { type OutputSubject, outputInputs, planOutput, replaceable } from './output-plan.ts'
+import { type OutputSubject, outputInputs, planOutput, replaceable, versionsOf } from './output-plan.ts'
 import type { Part } from './parts.ts'
 
 /** What a run with outputs does beside running. */
@@ -113,16 +114,35 @@ export function outputResults(
   }
 }
 
-/** The outputs of a job whose commits were all discarded: what it has published so far is replaced. */
+/**
+ * The outputs of a job whose commits were all discarded: what it has published so far is replaced, that of the parts of
+ * divided calls too, or removed when the job concludes. `divisions`: of the calls that write.
+ */
 export async function outputsAnew(
   plan: OutputPlan,
+  divisions: readonly Division[],
   journal: JournalPlace & { readonly name: string; readonly generations: Generations },
   resolve: BackendResolver,
 ): Promise<OutputPlan> {
-  const anew = await replaceable(plan, [...plan.calls.keys()], resolve)
+  const again = await replaceable(plan, [...plan.calls.keys()], resolve)
+  const { head, prefix, previous } = again
+  const parts = await versionsOf(await resolve(head.backend), head.bucket, prefix, partKeys(plan, divisions))
+  const published = Array.from(parts, ([key, etag]) => ({ key, etag }))
+  const anew = { ...again, previous: [...previous.filter(({ key }) => !parts.has(key)), ...published] }
   const { backend, bucket, name, generations } = journal
   await backend.put(bucket, outputsKey(name, generations.replan), jsonBytes(anew))
   return anew
+}
+
+/** What the parts that divisions made of calls of the plan are called, where they write. */
+function partKeys(plan: OutputPlan, divisions: readonly Division[]): string[] {
+  const output = new JobOutput(plan)
+  const planned = new Map<number, number>()
+  return divisions.map(({ parent, at, child }) => {
+    const call = planned.get(parent) ?? parent
+    planned.set(child, call)
+    return output.partOf(call, at).key
+  })
 }
 
 async function conclude(

@@ -69,10 +69,11 @@ function resultOf({ head, place }: StoredPart, isFinished: boolean, { resolve }:
 async function hooksOf(taken: TakenJob, { resolve }: Relaunching): Promise<Launch['hookOutputs']> {
   const { outputs, inputs, parts, journal, isNewCode } = taken
   if (outputs === undefined) return undefined
+  const subject = outputSubject(inputs, parts[1]?.record.reduce)
   const kept = outputs as OutputPlan
+  if (!isNewCode) return outputHooks(kept, subject, resolve)
   // what older code published is to be replaced
-  const plan = isNewCode
-    ? await outputsAnew(kept, { ...journal.place, name: journal.name, generations: journal.generations }, resolve)
-    : kept
-  return outputHooks(plan, outputSubject(inputs, parts[1]?.record.reduce), resolve)
+  const divisions = subject.kind === 'map' ? taken.divisions : []
+  const place = { ...journal.place, name: journal.name, generations: journal.generations }
+  return outputHooks(await outputsAnew(kept, divisions, place, resolve), subject, resolve)
 }

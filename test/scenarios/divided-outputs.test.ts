@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ObjectPartition } from '../../partitioner/partition.ts'
-import { FunctionExecutor, type Job, objects } from '../../src/entry/index.ts'
+import { FunctionExecutor, type Job, objects, type TaskContext } from '../../src/entry/index.ts'
 
 const LINES = 200_000
 const lineOf = (i: number) => `${i} ${'text of a line, '.repeat(4)}`
@@ -14,19 +14,23 @@ let long = ''
 let exec: FunctionExecutor
 let jobs = 0
 
-beforeAll(() => {
-  folder = mkdtempSync(path.join(tmpdir(), 'quern-divided-out-'))
-  long = Array.from({ length: LINES }, (_, i) => `${lineOf(i)}\n`).join('')
-  mkdirSync(path.join(folder, 'in'))
-  writeFileSync(path.join(folder, 'in/long.txt'), long)
-  for (const name of ['a', 'b', 'c']) writeFileSync(path.join(folder, `in/short-${name}.txt`), `${name}\n`)
-  exec = new FunctionExecutor({
+function openExecutor(): FunctionExecutor {
+  return new FunctionExecutor({
     maxWorkers: 3,
     storageRoot: path.join(folder, 'store'),
     config: {},
     logLevel: 'silent',
     showProgressbar: false,
   })
+}
+
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'quern-divided-out-'))
+  long = Array.from({ length: LINES }, (_, i) => `${lineOf(i)}\n`).join('')
+  mkdirSync(path.join(folder, 'in'))
+  writeFileSync(path.join(folder, 'in/long.txt'), long)
+  for (const name of ['a', 'b', 'c']) writeFileSync(path.join(folder, `in/short-${name}.txt`), `${name}\n`)
+  exec = openExecutor()
 })
 
 afterAll(async () => {
@@ -109,6 +113,34 @@ describe('outputs of divided calls', () => {
     expect((await job.certificate()).complete).toBe(true)
     expect(manifest.missing).toEqual([])
     if ('speculate' in options) expect(job.stats.attempts).toBeGreaterThan(job.stats.calls)
+  })
+})
+
+describe('outputs of divided calls, resumed with new code', () => {
+  it('are replaced, those of parts too, and nothing of the old code is left', async () => {
+    const [file, gate] = [path.join(folder, 'mended.txt'), path.join(folder, 'mended')]
+    const lines = Array.from({ length: 2_000 }, (_, i) => `${i === 1_234 ? 'POISON' : lineOf(i)}\n`)
+    writeFileSync(file, lines.join(''))
+    const copy = async function* (part: ObjectPartition, sign: string, _: TaskContext) {
+      const isMended = (await import('node:fs')).existsSync(sign)
+      for await (const batch of part.lineBatches())
+        for (const line of batch) {
+          if (line === 'POISON' && !isMended) throw new RangeError('it cannot be read')
+          yield `${isMended ? 'new' : 'old'} ${line}\n`
+        }
+    }
+    const first = openExecutor()
+    const output = path.join(folder, `out-${jobs + 1}/`)
+    const job = first.map(copy, objects(file), { onFailure: 'bisect', output, extraArgs: [gate] as const })
+    // a job whose results were read would be cleaned up
+    await first.wait(job)
+    await first.shutdown()
+    expect(readdirSync(path.dirname(path.join(output, file))).length).toBeGreaterThan(2)
+    writeFileSync(gate, '')
+    const resumed = () => exec.resume(job.name, { useNewCode: true }) as Job<unknown, unknown>
+    const { text, manifest } = await written(resumed)
+    expect(text).toBe(lines.map((line) => `new ${line}`).join(''))
+    expect(manifest.missing).toEqual([])
   })
 })
 
