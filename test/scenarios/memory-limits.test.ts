@@ -94,6 +94,6 @@ describe.runIf(linux)('a worker that is stopped from outside', () => {
       if (task.attempt === 1) process.kill(process.pid, 'SIGSTOP')
       return task.attempt
     }
-    expect(await start().map(freeze, [0], { retries: 1 })).toEqual([2])
+    expect(await start().map(freeze, [0], { retries: { retries: 1, backoff: 1 } })).toEqual([2])
   }, 60_000)
 })

@@ -88,7 +88,11 @@ describe.each(['files', 'localhost'] as const)('a worker that writes to %s and d
     const { name, root, to } = fresh(target)
     const log = path.join(folder, `${name}.log`)
     appendFileSync(log, '')
-    const job = exec.map(deadly, [size, size, size], { extraArgs: [at, when, log] as const, retries: 2, output: to })
+    const job = exec.map(deadly, [size, size, size], {
+      extraArgs: [at, when, log] as const,
+      retries: { retries: 2, backoff: 1 },
+      output: to,
+    })
     await job
     const files = ['_quern/manifest.json', 'part-00000', 'part-00001', 'part-00002']
     expect(filesUnder(root)).toEqual(files)

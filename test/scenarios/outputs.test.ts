@@ -155,7 +155,7 @@ describe.each(STORES)('outputs of jobs over %s', (name) => {
       yield 'z'.repeat(1 << 20)
       if (task.attempt === 1) throw new RangeError('the first attempt breaks')
     }
-    const [object] = await store.exec.map(second, [0], { retries: 1, output: to })
+    const [object] = await store.exec.map(second, [0], { retries: { retries: 1, backoff: 1 }, output: to })
     expect(object?.size).toBe(1 << 20)
     expect(await list(to)).toEqual(['_quern/manifest.json', 'part-00000'])
     const prefix = `quern.jobs/${(await manifestOf(to)).job}/attempts/`
