@@ -263,8 +263,7 @@ export class Engine {
   }
 
   #newRun(spec: Omit<JobRunSpec, 'listener' | 'cancelCalls' | 'tidy'>): JobRun {
-    const cancelCalls = (target: JobRun, calls: readonly number[] | undefined, running: boolean) =>
-      this.#cancel(target, calls, running)
+    const cancelCalls: JobRunSpec['cancelCalls'] = (target, calls, running) => this.#cancel(target, calls, running)
     const tidy = (target: JobRun) => this.#leftovers.sweep(target, false)
     const run = new JobRun({ ...spec, prices: this.#composition.prices, listener: this.#listener, cancelCalls, tidy })
     this.#runs.add(run)

@@ -244,13 +244,10 @@ export class JobRun implements CallsOwner {
     if (this.totals.endedAt !== undefined) return
     this.totals.endedAt = Date.now()
     const error = failure ?? this.#certify() ?? this.#failures()
-    const { launched } = this
-    if (error !== undefined || launched?.conclude === undefined) return this.#finish(error)
-    const concluded = this.spec.tidy(this).then(() => launched.conclude?.())
-    concluded.then(
-      () => this.#finish(undefined),
-      (problem) => this.#finish(problem),
-    )
+    const conclude = error === undefined ? this.launched?.conclude : undefined
+    if (conclude === undefined) return this.#finish(error)
+    const finish = (problem: unknown) => this.#finish(problem as Error | undefined)
+    this.spec.tidy(this).then(conclude).then(finish, finish)
   }
 
   #finish(error: Error | undefined): void {

@@ -219,21 +219,21 @@ async function readFunctions(
   { record, driver }: OpenJournal,
   { anyCode, anyEnv }: { readonly anyCode: boolean; readonly anyEnv: boolean },
 ): Promise<ReadFunction[]> {
-  return Promise.all(
-    record.parts.map(async (part): Promise<ReadFunction> => {
-      const series = seriesOf(part.jobId, driver.record.code)
-      const { identity, head, extraArgs } = await readFunction(place, record, series, anyEnv ? undefined : process.env)
-      if (!anyCode && (await functionIdentity(head.fn)) !== identity) {
-        throw new InvalidStateError(
-          `the ${part.kind} function of ${record.name} is not what it was: a file it is loaded from has changed; ` +
-            `useNewCode: true runs it as it is now and discards what was committed`,
-        )
-      }
-      // of a job that is over nothing is tried again
-      const settings = anyEnv ? (part.settings as JobSettings) : await readSettings(part.settings)
-      return { record: part, settings, head, extraArgs }
-    }),
-  )
+  const functions: ReadFunction[] = []
+  for (const part of record.parts) {
+    const series = seriesOf(part.jobId, driver.record.code)
+    const { identity, head, extraArgs } = await readFunction(place, record, series, anyEnv ? undefined : process.env)
+    if (!anyCode && (await functionIdentity(head.fn)) !== identity) {
+      throw new InvalidStateError(
+        `the ${part.kind} function of ${record.name} is not what it was: a file it is loaded from has changed; ` +
+          `useNewCode: true runs it as it is now and discards what was committed`,
+      )
+    }
+    // of a job that is over nothing is tried again
+    const settings = anyEnv ? (part.settings as JobSettings) : await readSettings(part.settings)
+    functions.push({ record: part, settings, head, extraArgs })
+  }
+  return functions
 }
 
 async function putFunctions(
