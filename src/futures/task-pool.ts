@@ -183,7 +183,7 @@ export class TaskPool {
     if (size > 0 && size <= this.#bundles.ending && this.#pool.counts.idle === 0) return
     for (let next = this.#queue.peek(); next !== undefined; next = this.#queue.peek()) {
       const out = { out: this.#bundles.size, short: this.#bundles.short }
-      if (this.#broken !== undefined || !mayLeave(out, this.#slots, next.shared.pace)) break
+      if (!mayLeave(out, this.#slots, next.shared.pace)) break
       this.#dispatch(next)
     }
     this.#finishWhenIdle()
@@ -265,7 +265,7 @@ export class TaskPool {
     this.#kill(() => new BrokenExecutorError(`the initializer of a worker failed: ${cause.message}`, { cause }))
   }
 
-  /** Nothing more is accepted, what waits fails; what runs goes on. */
+  /** Nothing more is accepted; what waits fails, and what comes back finds no worker; what runs goes on. */
   #refuse(error: () => Error): void {
     this.#broken ??= error
     for (const { task } of this.#queue.drain()) settle(task, { error: this.#broken() })

@@ -41,6 +41,8 @@ interface Arrived {
   readonly loading: Loading
   readonly payload: Uint8Array
   readonly direct: unknown
+  /** A task of it has begun. */
+  begun: boolean
   /** Its tasks were given back. */
   dropped: boolean
 }
@@ -59,7 +61,8 @@ export function serveTasks(): void {
   let worker: TaskWorker | undefined
   let loading: Loading | undefined
   const parent = connectToParent((type, id, payload, direct) => {
-    if (type === INVOKE) worker?.invoke({ id, loading: loading as Loading, payload, direct, dropped: false })
+    if (type === INVOKE)
+      worker?.invoke({ id, loading: loading as Loading, payload, direct, begun: false, dropped: false })
     else if (type === FEED) worker?.giveBack(id)
     else if (type === USE) loading = functions.get(id)
     else if (type === DROP) functions.delete(id)
@@ -122,14 +125,18 @@ class TaskWorker {
     this.#parent.flush()
   }
 
-  /** Fails what runs with an error it did not catch, and gives back the rest. False when nothing runs. */
+  /**
+   * Fails what runs with an error it did not catch, and gives back the rest. False when nothing runs. A bundle of which
+   * nothing has begun is not given back: what its function does to a worker that loads it would be done to every worker.
+   */
   fail(error: unknown): boolean {
-    if (!this.#running || this.#current === undefined) return false
-    this.#sendError(this.#current.id, error)
+    const running = this.#running
+    if (this.#current?.begun !== true) return false
+    if (running) this.#sendError(this.#current.id, error)
     this.#running = false
     if (!this.#current.dropped) this.#sendReturned([])
     this.#parent.flush()
-    return true
+    return running
   }
 
   /** A bundle whose tasks give no promise is run and ended at once: its last result and its end reach the driver together. */
@@ -178,6 +185,7 @@ class TaskWorker {
 
   #runTask({ arrived, reader }: OpenBundle, fn: TaskFunction): Promise<void> | undefined {
     const { id, direct } = arrived
+    arrived.begun = true
     this.#startedMs = performance.now()
     this.#running = true
     try {
