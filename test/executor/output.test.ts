@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Partition, Plan } from '../../partitioner/plan.ts'
 import { groupsOf } from '../../reducers/groups.ts'
 import { parseOutput } from '../../src/config/output-options.ts'
@@ -227,9 +227,20 @@ describe('a manifest', () => {
     expect(missing).toEqual([{ url: 'memory://in/a', etag: '"a"', range: { start: 0, end: 5 } }])
   })
 
+  it('is put as JSON, without a condition where the store honours none', async () => {
+    const subject = subjectOf({ a: 5 })
+    const { head, ...plan } = await prepare(TO, subject)
+    const asked = vi.spyOn(store, 'put')
+    await new JobOutput({ ...plan, head: { ...head, conditional: false } }).conclude(
+      conclusion([undefined], subject),
+      async () => store,
+    )
+    expect(asked.mock.calls.map(([, , , options]) => options)).toEqual([{ contentType: 'application/json' }])
+  })
+
   it('longer than what is held in memory is streamed, and the same', async () => {
     const subject = subjectOf(
-      Object.fromEntries(Array.from({ length: 5_000 }, (_, i) => [`${'long'.repeat(230)}${i}`, 1])),
+      Object.fromEntries(Array.from({ length: 5_000 }, (_, i) => [`${'長'.repeat(300)}${i}`, 1])),
     )
     const output = new JobOutput(await prepare(TO, subject))
     const object = await put('out/one')
@@ -261,7 +272,7 @@ describe('a job that replaces', () => {
     const order: string[] = []
     const watched = layered(store, {
       put: (bucket, key, body, options) => {
-        order.push(`put ${key}`)
+        order.push(body instanceof Uint8Array ? `put ${key}` : `stream ${key}`)
         return store.put(bucket, key, body, options)
       },
       delete: (bucket, gone, options) => {
@@ -297,7 +308,8 @@ describe('a job that replaces', () => {
     const end = conclusion(published, subject, 'x-0-M001')
     await expect(new JobOutput(plan).conclude(end, async () => cut)).rejects.toThrow('cut off')
     const { etag } = await store.head('b', 'out/_quern/manifest.json')
-    await new JobOutput(JSON.parse(JSON.stringify(plan))).conclude(end, async () => store)
+    const noPuts = layered(store, { put: () => Promise.reject(new RangeError('put again')) })
+    await new JobOutput(JSON.parse(JSON.stringify(plan))).conclude(end, async () => noPuts)
     expect((await store.head('b', 'out/_quern/manifest.json')).etag).toBe(etag)
     expect(await keys()).toEqual(['out/_quern/manifest.json', 'out/a'])
   })
@@ -308,11 +320,13 @@ describe('a job that replaces', () => {
     const plan = await prepare(replace, subject)
     await runJob(replace, subjectOf({ a: 20 }), 'x-0-M001')
     const end = conclusion([await put('out/c')], subject, 'x-0-M002')
+    const attempt = 'quern.jobs/x-0-M002/attempts/M000/00000/1-abc'
+    await put(attempt)
     await expect(new JobOutput(plan).conclude(end, async () => store)).rejects.toMatchObject({
       code: 'PRECONDITION_FAILED',
     })
     expect((await manifest()).job).toBe('x-0-M001')
-    expect(await keys()).toContain('out/a/part-00000')
+    expect(await keys()).toEqual(expect.arrayContaining(['out/a/part-00000', attempt]))
   })
 
   it('puts its manifest once, whatever becomes of the answers', async () => {
@@ -361,6 +375,12 @@ describe('outputs of divided calls', () => {
       published.map(({ key, etag }) => ({ key, expect: etag })),
     )
     expect(() => first.of(1)).toThrow(RangeError)
+  })
+
+  it('do not have the name of a planned one', async () => {
+    const output = new JobOutput(await prepare(TO, subjectOf({ 'a.txt': 5, 'a.from-3.txt': 5 })))
+    const parts = [3, 4].map((start) => output.partOf(0, start).key)
+    expect(parts).toEqual(['out/a.from-3_.txt', 'out/a.from-4.txt'])
   })
 })
 

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { StorageError } from '../../src/core/errors.ts'
 import { callId } from '../../src/core/ids.ts'
 import {
@@ -66,6 +66,21 @@ describe('commits', () => {
     expect(await keys()).toHaveLength(size > INLINE_RESULT_BYTES ? 2 : 1)
   })
 
+  it.each([3, INLINE_RESULT_BYTES + 1])('of two attempts that are alike one wins (%i bytes)', async (size) => {
+    const at = { ...place, name: 'abc-0-M000', series: 'M000' }
+    const result = Buffer.alloc(size, 7)
+    const both = await Promise.all([1, 2].map(() => commitEnd(at, '00000', callEnd(result))))
+    expect(both.filter(({ won }) => won)).toHaveLength(1)
+    expect(endIn(await readCommit(at, '00000')).result.byteLength).toBe(size)
+  })
+
+  it('a large result is there before its commit', async () => {
+    const put = vi.spyOn(memory, 'put')
+    const at = { ...place, name: 'abc-0-M000', series: 'M000' }
+    await commitEnd(at, '00000', callEnd(Buffer.alloc(INLINE_RESULT_BYTES + 1)))
+    expect(put.mock.calls.map(([, key]) => key.split('/')[2])).toEqual(['attempts', 'commits'])
+  })
+
   it.each(['done', 'not done'])('an answer that is lost (%s) is no lost race', async (fate) => {
     let lost = 1
     const flaky: StorageBackend = layered(memory, {
@@ -117,8 +132,10 @@ describe('commits', () => {
     const at = { ...place, name: 'abc-0-M000', series: 'M000' }
     await commitEnd(at, '00000', callEnd(Buffer.alloc(INLINE_RESULT_BYTES + 1)))
     const [large = ''] = (await keys()).filter((key) => key.includes('/attempts/'))
-    await memory.put('b', large, Buffer.alloc(5))
-    await expect(readCommit(at, '00000')).rejects.toThrow(/has 5 bytes of/)
+    for (const size of [5, INLINE_RESULT_BYTES + 2]) {
+      await memory.put('b', large, Buffer.alloc(size))
+      await expect(readCommit(at, '00000')).rejects.toThrow(`has ${size} bytes of`)
+    }
     const head = Buffer.from(JSON.stringify({ version: 2 }))
     const length = Buffer.alloc(4)
     length.writeUInt32LE(head.length)

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Plan } from '../../partitioner/plan.ts'
 import { planPartitions } from '../../partitioner/plan-partitions.ts'
 import { cloudObject } from '../../src/core/cloud-object.ts'
@@ -17,6 +17,7 @@ import {
   readFunction,
   readOutputs,
   readPlan,
+  type StoredFunction,
 } from '../../src/job/journal.ts'
 import { deleteJob, type JobInfo, listJobs } from '../../src/job/journal-list.ts'
 import {
@@ -29,6 +30,7 @@ import {
   parseJobName,
   planFile,
 } from '../../src/job/keys.ts'
+import { DriverLease } from '../../src/job/lease.ts'
 import { encodeJob, type JobHead, PROTOCOL } from '../../src/job/messages.ts'
 import type { JournalPlace } from '../../src/job/place.ts'
 import { decodeItems, decodePlan, encodeItems, encodePlan } from '../../src/job/stored-inputs.ts'
@@ -157,8 +159,20 @@ describe('a journal', () => {
     expect(await readOutputs(place, record, 0)).toEqual({ some: 'thing' })
   })
 
+  it('holds the plan and the outputs of each time it was planned anew', async () => {
+    await createJournal(place, newJob({ outputs: 0 }), NOW)
+    const { record } = await openJournal(place, 'abc-0-M000')
+    const anew = planOf([7], 3)
+    await memory.put('b', planFile(record.name, 1), encodePlan(anew))
+    await memory.put('b', outputsKey(record.name, 1), Buffer.from('1'))
+    expect((await readPlan(place, record.name, 1)).plan).toEqual(anew)
+    expect(await Promise.all([0, 1].map((replan) => readOutputs(place, record, replan)))).toEqual([0, 1])
+  })
+
   it('holds items', async () => {
     await createJournal(place, newJob({ inputs: { count: 2, itemOf: (i) => Buffer.from([i, i]) } }), NOW)
+    const { record } = await openJournal(place, 'abc-0-M000')
+    expect(await readOutputs(place, record, 0)).toBeUndefined()
     const items = await collected(decodeItems(await openItems(place, 'abc-0-M000')))
     expect(items.map((item) => [...item])).toEqual([
       [0, 0],
@@ -169,23 +183,66 @@ describe('a journal', () => {
   it('a name is claimed once; the loser leaves the winner alone', async () => {
     await createJournal(place, newJob(), NOW)
     const before = await keys()
-    await expect(createJournal(place, newJob(), NOW + 1)).rejects.toThrow('abc-0-M000 is the name of another job')
+    for (const nowMs of [NOW, NOW + 1]) {
+      await expect(createJournal(place, newJob(), nowMs)).rejects.toThrow('abc-0-M000 is the name of another job')
+    }
     expect(await keys()).toEqual(before)
     expect((await openJournal(place, 'abc-0-M000')).record.createdAt).toBe(NOW)
   })
 
+  it('that cannot be read is not said to be incomplete', async () => {
+    await createJournal(place, newJob(), NOW)
+    vi.spyOn(memory, 'get').mockRejectedValueOnce(new RangeError('no access'))
+    await expect(readPlan(place, 'abc-0-M000', 0)).rejects.toThrow('no access')
+  })
+
+  it('of another format is not read', async () => {
+    await createJournal(place, newJob(), NOW)
+    const { record } = await openJournal(place, 'abc-0-M000')
+    await memory.put('b', jobFile('abc-0-M000'), Buffer.from(JSON.stringify({ ...record, version: 2 })))
+    await expect(openJournal(place, 'abc-0-M000')).rejects.toThrow('of format 2, this quern reads 1')
+  })
+
+  it('is there when all of it is', async () => {
+    const put = memory.put.bind(memory)
+    for (const [i, missing] of ['job.json', 'functions/M000', 'plan.jsonl', 'outputs.json', 'driver.json'].entries()) {
+      vi.spyOn(memory, 'put').mockImplementation((bucket, key, ...rest) =>
+        key.endsWith(missing) ? Promise.reject(new RangeError(missing)) : put(bucket, key, ...rest),
+      )
+      const making = createJournal(place, newJob({ executorId: `abc-${i}`, outputs: {} }), NOW)
+      await expect(making).rejects.toThrow(missing)
+    }
+  })
+
+  it('is not made where another driver has come to its name', async () => {
+    const lease = await DriverLease.create(place, 'abc-0-M000', NOW)
+    await expect(createJournal(place, newJob(), NOW)).rejects.toThrow('abc-0-M000 has a driver already')
+    expect(await lease?.renew(NOW)).toBe(true)
+  })
+
   it('keeps no secret; who resumes must have them', async () => {
-    const env = { DB_PASSWORD: 'hush-1', apiToken: 'hush-2', aws_secret: 'hush-3', MY_KEY: 'hush-4', LEVEL: 'info' }
-    await createJournal(place, newJob({}, env), NOW)
+    const names = ['DB_PASSWORD', 'apiToken', 'aws_secret', 'MY_KEY', 'GCP_CREDENTIALS']
+    const env = { ...Object.fromEntries(names.map((name, i) => [name, `hush-${i}`])), LEVEL: 'info' }
+    const job = newJob({}, env)
+    const [[, fn] = []] = job.functions
+    const functions = new Map([...job.functions, ['R000', fn as StoredFunction]])
+    await createJournal(place, { ...job, functions }, NOW)
     for (const key of await keys()) {
       const { body } = await memory.get('b', key)
       expect(Buffer.concat(await collected(body)).toString('latin1')).not.toContain('hush')
     }
     const { record } = await openJournal(place, 'abc-0-M000')
     const some = { DB_PASSWORD: 'hush-1', MY_KEY: 'other' }
-    await expect(readFunction(place, record, 'M000', some)).rejects.toThrow(/apiToken, aws_secret.*set them/)
-    const { head } = await readFunction(place, record, 'M000', { ...env, MY_KEY: 'other' })
-    expect(head.extraEnv).toEqual({ ...env, MY_KEY: 'other' })
+    const missing = /given apiToken, aws_secret, GCP_CREDENTIALS in extraEnv.*set them/
+    await expect(readFunction(place, record, 'M000', some)).rejects.toThrow(missing)
+    const { LEVEL: _, apiToken: __, ...allButOne } = env as Record<string, string>
+    await expect(readFunction(place, record, 'M000', allButOne)).rejects.toThrow(
+      /given apiToken in extraEnv.*set it in/,
+    )
+    for (const MY_KEY of ['other', '']) {
+      const { head } = await readFunction(place, record, 'M000', { ...env, MY_KEY })
+      expect(head.extraEnv).toEqual({ ...env, MY_KEY })
+    }
   })
 
   it('of a map-reduce is found by the name of its map too', async () => {
@@ -196,7 +253,9 @@ describe('a journal', () => {
     await createJournal(place, newJob({ parts }), NOW)
     expect(await findJob(place, 'abc-0-M003')).toBe('abc-0-R003')
     expect(await findJob(place, 'abc-0-R003')).toBe('abc-0-R003')
-    await expect(findJob(place, 'abc-0-M004')).rejects.toBeInstanceOf(NotFoundError)
+    for (const other of ['abc-0-M004', 'abc-0-A003']) {
+      await expect(findJob(place, other)).rejects.toBeInstanceOf(NotFoundError)
+    }
     await expect(openJournal(place, 'abc-0-M004')).rejects.toThrow('no such job')
   })
 

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { StorageError } from '../../src/core/errors.ts'
 import { driverFile } from '../../src/job/keys.ts'
 import { DriverLease, type DriverVersion, FIRST, isDriven, LEASE_MS, readDriver } from '../../src/job/lease.ts'
@@ -37,6 +37,34 @@ describe('the lease of a driver', () => {
     expect((await current()).record).toMatchObject({ renewedAt: 20 })
     expect(await lease.end('failed', 30, 'why')).toBe(true)
     expect((await current()).record.ended).toEqual({ state: 'failed', at: 30, error: 'why' })
+    await lease.renew(40)
+    expect((await current()).record).toMatchObject({ renewedAt: 40, ended: { state: 'failed' } })
+  })
+
+  it('is written with one put each time, and never twice the same', async () => {
+    let puts = 0
+    const counting = layered(memory, {
+      put: (...request) => {
+        puts += 1
+        return memory.put(...request)
+      },
+    })
+    const lease = (await DriverLease.create({ backend: counting, bucket: 'b' }, 'j', 5)) as DriverLease
+    const nonces = new Set([(await current()).record.nonce])
+    for (let written = 2; written < 5; written++) {
+      expect(await lease.renew(5)).toBe(true)
+      expect(nonces.add((await current()).record.nonce).size).toBe(written)
+    }
+    expect(puts).toBe(4)
+  })
+
+  it('that the store refuses to replace, though nobody has, is not held', async () => {
+    const lease = await made()
+    const refuse = vi.spyOn(memory, 'put')
+    refuse.mockRejectedValueOnce(new StorageError('PRECONDITION_FAILED', 'no', { backend: 'memory', operation: 'put' }))
+    expect(await lease.renew(10)).toBe(false)
+    expect(lease.held).toBe(false)
+    expect(refuse).toHaveBeenCalledTimes(1)
   })
 
   it('that was taken can neither be renewed nor ended, and is not held from then on', async () => {
@@ -63,11 +91,15 @@ describe('the lease of a driver', () => {
     expect(await DriverLease.take(place, 'j', second, FIRST, 50)).toBeUndefined()
   })
 
-  it('that was removed with its job is not held', async () => {
+  it('that was removed with its job is not held, and leaves alone what has its name later', async () => {
     const lease = await made()
     await memory.delete('b', [driverFile('j')])
     expect(await lease.renew(10)).toBe(false)
     expect(await readDriver(place, 'j')).toBeUndefined()
+    const other = await made(20)
+    expect(await lease.end('failed', 30)).toBe(false)
+    expect((await current()).record.renewedAt).toBe(20)
+    expect(await other.renew(40)).toBe(true)
   })
 
   it('is taken by one of many at once: 300 rounds', async () => {
