@@ -58,7 +58,8 @@ describe('a call that outgrows its worker', () => {
     expect(reason.message).toMatch(
       /call 00001 of M000: its worker ran out of memory \(its limit of 64 MiB.*raise runtimeMemory/,
     )
-    if (each.held) expect(reason.heldMiB).toBeGreaterThan(128)
+    // told in whole MiB: a little over twice the limit is 128
+    if (each.held) expect(reason.heldMiB).toBeGreaterThanOrEqual(128)
     if (each.held) expect(reason.message).toContain(`it held ${reason.heldMiB} MiB`)
   })
 
