@@ -9,6 +9,7 @@
  * - Clients that share a store know nothing of each other. Who sends more is refused more often, so they come to share
  *   its capacity. Workers of one machine do better: rate-places.ts.
  */
+import { AverageRate } from './average-rate.ts'
 import { RefusalShares } from './refusal-shares.ts'
 
 export interface RateOptions {
@@ -20,8 +21,6 @@ export interface RateOptions {
   readonly maxWindow?: number
 }
 
-/** Time over which the rate of accepted requests is averaged. */
-const AVERAGED_MS = 1_000
 /** What may be sent at once after a pause, in time. */
 const BURST_MS = 50
 const MIN_PER_SECOND = 1
@@ -48,12 +47,11 @@ export class RateControl {
   #notBeforeMs = Number.NEGATIVE_INFINITY
   #tokens = 0
   #tokensAtMs = 0
-  #accepted = 0
-  /** The same without what was supposed. */
-  #taken = 0
-  #acceptedAtMs = 0
-  #firstAtMs: number | undefined
-  /** The highest rate of accepted requests of late, and when. */
+  /** Accepted requests, with what was supposed of them before any. */
+  readonly #accepted = new AverageRate(0.01)
+  /** Accepted requests, only as seen. */
+  readonly #seen = new AverageRate(0.1)
+  /** The highest rate that was seen of late, and when. */
   #best = 0
   #bestAtMs = 0
   readonly #refusals = new RefusalShares()
@@ -86,15 +84,13 @@ export class RateControl {
 
   /** Accepted requests a second, of late. */
   acceptedPerSecond(nowMs: number): number {
-    return this.#measured(nowMs)
+    return this.#accepted.perSecond(nowMs)
   }
 
   /** Before anything was measured here: as if so many requests a second had been accepted of late, unless they are few. */
   suppose(perSecond: number, nowMs: number): void {
     if (perSecond < KNOWN_PER_SECOND) return
-    this.#firstAtMs = nowMs - 10 * AVERAGED_MS
-    this.#accepted = (perSecond * AVERAGED_MS) / 1_000
-    this.#acceptedAtMs = nowMs
+    this.#accepted.suppose(perSecond, nowMs)
     this.#refusals.suppose()
   }
 
@@ -117,14 +113,14 @@ export class RateControl {
   accepted(nowMs: number): void {
     this.#inFlight -= 1
     this.#measure(nowMs)
-    this.#refusals.answered(false, this.#isLow(nowMs), nowMs)
+    this.#refusals.answered(false, this.#isLow, nowMs)
     this.#window = Math.min(this.#maxWindow, this.#window + 1 / this.#window)
     if (this.#perSecond === Number.POSITIVE_INFINITY) return
     const recoverMs = Math.max(this.#recoverMs, (RECOVER_REQUESTS * 1_000) / this.#refusedPerSecond)
     const past = (nowMs - this.#cutAtMs) / recoverMs - 1
     const grown = this.#refusedPerSecond * (1 + (1 - this.#cut) * past ** 3)
     // a rate that nobody uses says nothing about the store
-    const used = Math.max(2 * this.#measured(nowMs), this.#refusedPerSecond)
+    const used = Math.max(2 * this.#accepted.perSecond(nowMs), this.#refusedPerSecond)
     this.#perSecond = Math.max(MIN_PER_SECOND, Math.min(grown, used))
   }
 
@@ -133,14 +129,14 @@ export class RateControl {
     this.#inFlight -= 1
     this.#notBeforeMs = Math.max(this.#notBeforeMs, nowMs + retryAfterMs)
     if (sentMs < this.#cutAtMs) return
-    this.#refusals.answered(true, this.#isLow(nowMs), nowMs)
+    this.#refusals.answered(true, this.#isLow, nowMs)
     if (!this.#refusals.isTooFast) return
     this.#refusals.cut()
     this.#cutAtMs = nowMs
     this.#window = Math.max(1, Math.min(this.#window, this.#inFlight + 1) * this.#cut)
     if (this.#refusals.isEarly) return
     const atLeast = Math.min(KNOWN_PER_SECOND, this.#perSecond / 2)
-    const measured = Math.max(atLeast, this.#measured(nowMs) * MEASURE_SLACK)
+    const measured = Math.max(atLeast, this.#accepted.perSecond(nowMs) * MEASURE_SLACK)
     this.#refusedPerSecond = Math.min(this.#perSecond, measured)
     this.#perSecond = Math.max(MIN_PER_SECOND, this.#refusedPerSecond * this.#cut)
     this.#tokens = Math.min(this.#tokens, 0)
@@ -153,33 +149,17 @@ export class RateControl {
   }
 
   #measure(nowMs: number): void {
-    this.#firstAtMs ??= nowMs
-    this.#accepted = this.#decayed(this.#accepted, nowMs) + 1
-    this.#taken = this.#decayed(this.#taken, nowMs) + 1
-    this.#acceptedAtMs = nowMs
+    this.#accepted.add(nowMs)
+    this.#seen.add(nowMs)
+    if (this.#refusals.isEarly) return
+    const seen = this.#seen.perSecond(nowMs)
+    if (seen < this.#best && nowMs - this.#bestAtMs <= BEST_MS) return
+    this.#best = seen
+    this.#bestAtMs = nowMs
   }
 
-  #isLow(nowMs: number): boolean {
-    if (this.#refusals.isEarly) return false
-    const taken = this.#perSecondOf(this.#taken, nowMs, 0.1)
-    if (taken >= this.#best || nowMs - this.#bestAtMs > BEST_MS) {
-      this.#best = taken
-      this.#bestAtMs = nowMs
-    }
+  /** Whether the store is asked for far less than it took of late. */
+  get #isLow(): boolean {
     return this.#best > KNOWN_PER_SECOND && this.#perSecond < LOW * this.#best
-  }
-
-  #measured(nowMs: number): number {
-    return this.#perSecondOf(this.#accepted, nowMs, 0.01)
-  }
-
-  /** `leastSeen`: of the average, what is taken as seen at least. */
-  #perSecondOf(count: number, nowMs: number, leastSeen: number): number {
-    const seen = 1 - Math.exp(-(nowMs - (this.#firstAtMs ?? nowMs)) / AVERAGED_MS)
-    return (this.#decayed(count, nowMs) / AVERAGED_MS / Math.max(seen, leastSeen)) * 1_000
-  }
-
-  #decayed(count: number, nowMs: number): number {
-    return count * Math.exp(-(nowMs - this.#acceptedAtMs) / AVERAGED_MS)
   }
 }
