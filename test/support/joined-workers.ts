@@ -10,6 +10,8 @@ import { build, type Plugin } from 'esbuild'
 import { PROGRAMS, PROGRAMS_VARIABLE } from './joined-programs.ts'
 
 const WORKERS = { worker: 'src/entry/worker.ts', 'task-worker': 'src/entry/task-worker.ts' }
+/** Hundreds of modules, which every worker loads that reads from S3. */
+const SDK = '@aws-sdk/client-s3'
 /** Within the project, so that packages are found from there; of this run alone. */
 const FOLDER = `node_modules/.cache/quern-test-workers-${process.pid}`
 
@@ -21,23 +23,37 @@ const SAID = [
 
 /** Gives what removes them. */
 export default async function joinWorkers(): Promise<() => void> {
-  await build({
-    entryPoints: { ...PROGRAMS, ...WORKERS },
-    outdir: FOLDER,
-    chunkNames: '[name]-[hash]',
-    bundle: true,
-    splitting: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node20',
-    packages: 'external',
-    keepNames: true,
-    sourcemap: true,
-    plugins: [urlsOfSources],
-    logLevel: 'warning',
-  })
+  const common = { outdir: FOLDER, bundle: true, format: 'esm', platform: 'node', target: 'node20' } as const
+  await Promise.all([
+    build({
+      ...common,
+      entryPoints: { ...PROGRAMS, ...WORKERS },
+      chunkNames: '[name]-[hash]',
+      splitting: true,
+      packages: 'external',
+      keepNames: true,
+      sourcemap: true,
+      plugins: [joinedSdk, urlsOfSources],
+      logLevel: 'warning',
+    }),
+    build({
+      ...common,
+      entryPoints: { sdk: SDK },
+      mainFields: ['module', 'main'],
+      // parts of it are CommonJS
+      banner: { js: "import { createRequire } from 'node:module'\nconst require = createRequire(import.meta.url)" },
+      logLevel: 'error',
+    }),
+  ])
   process.env[PROGRAMS_VARIABLE] = fileURLToPath(new URL(`../../${FOLDER}`, import.meta.url))
   return () => rmSync(FOLDER, { recursive: true, force: true })
+}
+
+const joinedSdk: Plugin = {
+  name: 'joined-sdk',
+  setup(context) {
+    context.onResolve({ filter: new RegExp(`^${SDK}$`) }, () => ({ path: './sdk.js', external: true }))
+  },
 }
 
 const urlsOfSources: Plugin = {
