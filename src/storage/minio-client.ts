@@ -50,6 +50,9 @@ const DONE = [200, 204, 206]
 const DROPPED = new Set([408, 429, 499, 500, 502, 503, 504, 520])
 const REFUSAL_BYTES = 64 << 10
 
+/** One for all clients: each that was ever used slows every promise of the process from then on. */
+const exchanges = new AsyncLocalStorage<Exchange>()
+
 /** @throws ConfigError when minio is not installed, or the endpoint or one of two keys is missing */
 export async function openMinioClient(config: MinioConfig): Promise<MinioClient> {
   const { endpoint, region, accessKeyId, secretAccessKey, sessionToken, forcePathStyle = true } = config
@@ -61,13 +64,12 @@ export async function openMinioClient(config: MinioConfig): Promise<MinioClient>
   if (pathname !== '/') throw new ConfigError('minio: endpoint has a path, which its client cannot send requests to')
   const useSSL = protocol === 'https:'
   const agent = new (useSSL ? https : http).Agent(agentOptions(MAX_SOCKETS))
-  const exchanges = new AsyncLocalStorage<Exchange>()
   const minio = await loadPeer('minio', 'minio', () => import('minio'))
   const client = new minio.Client({
     endPoint: hostname.replace(/^\[|\]$/g, ''),
     useSSL,
     pathStyle: forcePathStyle,
-    transport: watched(useSSL ? https : http, exchanges),
+    transport: watched(useSSL ? https : http),
     transportAgent: agent,
     retryOptions: { disableRetry: true },
     ...(port === '' ? {} : { port: Number(port) }),
@@ -76,18 +78,16 @@ export async function openMinioClient(config: MinioConfig): Promise<MinioClient>
     ...(secretAccessKey === undefined ? {} : { secretKey: secretAccessKey }),
     ...(sessionToken === undefined ? {} : { sessionToken }),
   })
-  return new MinioClient(client, exchanges, () => agent.destroy())
+  return new MinioClient(client, () => agent.destroy())
 }
 
 export class MinioClient {
   readonly #client: Client
-  readonly #exchanges: AsyncLocalStorage<Exchange>
   readonly #regions = new Map<string, string>()
   readonly close: () => void
 
-  constructor(client: Client, exchanges: AsyncLocalStorage<Exchange>, close: () => void) {
+  constructor(client: Client, close: () => void) {
     this.#client = client
-    this.#exchanges = exchanges
     this.close = close
   }
 
@@ -123,7 +123,7 @@ export class MinioClient {
     how.signal?.throwIfAborted()
     const exchange: Exchange = { signal: how.signal, status: undefined, retryAfter: undefined, refusal: undefined }
     try {
-      return await this.#exchanges.run(exchange, () => use(this.#client))
+      return await exchanges.run(exchange, () => use(this.#client))
     } catch (error) {
       throw await minioError(error, context, exchange, how.condition)
     }
@@ -150,7 +150,7 @@ function queryString(query: Readonly<Record<string, string>>): string {
 }
 
 /** A transport that heeds the signal of the exchange it serves, and notes the answer there. */
-function watched(transport: typeof http | typeof https, exchanges: AsyncLocalStorage<Exchange>): typeof http {
+function watched(transport: typeof http | typeof https): typeof http {
   const request = (options: https.RequestOptions, answer: (response: IncomingMessage) => void) => {
     const exchange = exchanges.getStore()
     if (exchange === undefined) return transport.request(options, answer)

@@ -7,6 +7,8 @@ import type { ObjectPartition } from '../../partitioner/partition.ts'
 import { FunctionExecutor, type Job, objects, type TaskContext } from '../../src/entry/index.ts'
 
 const LINES = 200_000
+/** Not while three of the four calls are done: what is long is divided before it has a backup. */
+const SPECULATE = { minCalls: 2, minDoneFraction: 0.78, factor: 1 }
 const lineOf = (i: number) => `${i} ${'text of a line, '.repeat(4)}`
 
 let folder = ''
@@ -90,17 +92,27 @@ describe('outputs of divided calls', () => {
 
   it.each([
     ['split', {}],
-    ['split, with backups', { speculate: { minCalls: 2, minDoneFraction: 0.5, factor: 1 } }],
+    ['split, with backups', { speculate: SPECULATE }],
   ])('%s: the parts side by side, named after where they begin', async (_, options) => {
-    const slow = async function* (part: ObjectPartition) {
+    const sign = path.join(folder, `backup-${jobs}`)
+    if (!('speculate' in options)) writeFileSync(sign, '')
+    const slow = async function* (part: ObjectPartition, backup: string, task: TaskContext) {
+      const { existsSync, writeFileSync } = await import('node:fs')
       const { start, end } = part.range
+      const isFirst = start === 0 && end > 100
+      if (isFirst && task.attempt > 1) writeFileSync(backup, '')
       for await (const batch of part.lineBatches()) {
-        if (start === 0 && end > 100 && part.range.end === end) await new Promise((resolve) => setTimeout(resolve, 5))
+        // until it is divided, and then until a backup of it has begun
+        if (isFirst && part.range.end === end) await new Promise((resolve) => setTimeout(resolve, 40))
+        else while (isFirst && !existsSync(backup)) await new Promise((resolve) => setTimeout(resolve, 5))
         yield batch.map((line) => `${line}\n`).join('')
       }
     }
     const { job, manifest, names, text } = await written((output) =>
-      exec.map(slow, objects(path.join(folder, 'in/')), { splittable: true, output, ...options }),
+      exec.map(slow, objects(path.join(folder, 'in/')), {
+        ...{ splittable: true, output, ...options },
+        extraArgs: [sign] as const,
+      }),
     )
     expect(text).toBe(`${long}a\nb\nc\n`)
     expect(names.length).toBeGreaterThan(4)
@@ -146,17 +158,22 @@ describe('outputs of divided calls, resumed with new code', () => {
 
 describe('splittable calls with backups', () => {
   it.each([true, false])('every line is read once, in plan order (durable: %s)', async (durable) => {
-    const slow = async (part: ObjectPartition) => {
+    const slow = async (part: ObjectPartition, backup: string, task: TaskContext) => {
+      const { existsSync, writeFileSync } = await import('node:fs')
       const { start, end } = part.range
+      const isFirst = start === 0 && end > 100
+      if (isFirst && task.attempt > 1) writeFileSync(backup, '')
       const read: number[] = []
       for await (const batch of part.lineBatches()) {
         for (const line of batch) read.push(Number.parseInt(line, 10))
-        if (start === 0 && end > 100 && part.range.end === end) await new Promise((resolve) => setTimeout(resolve, 5))
+        if (isFirst && part.range.end === end) await new Promise((resolve) => setTimeout(resolve, 40))
+        else while (isFirst && !existsSync(backup)) await new Promise((resolve) => setTimeout(resolve, 5))
       }
       return read
     }
-    const speculate = { minCalls: 2, minDoneFraction: 0.5, factor: 1 }
-    const job = exec.map(slow, objects(path.join(folder, 'in/')), { splittable: true, speculate, durable })
+    const extraArgs = [path.join(folder, `backup-durable-${durable}`)] as const
+    const options = { splittable: true, speculate: SPECULATE, durable, extraArgs }
+    const job = exec.map(slow, objects(path.join(folder, 'in/')), options)
     const read = (await job).flat()
     expect(read.slice(0, -3)).toEqual(Array.from({ length: LINES }, (_, i) => i))
     expect((await job).length).toBeGreaterThan(4)

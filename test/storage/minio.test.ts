@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import { randomBytes } from 'node:crypto'
 import net from 'node:net'
 import { inspect } from 'node:util'
@@ -213,6 +214,19 @@ describe('the minio client', () => {
     expect(stub.requests.filter(({ url }) => url.endsWith('?location'))).toHaveLength(1)
     expect(stub.requests.at(-1)?.headers.authorization).toContain('/eu-west-3/')
     await backend.close()
+  })
+
+  it('leaves nothing behind with what the process creates later, however many were used', async () => {
+    // what is kept by async context is written to every new resource
+    const written = () => Object.getOwnPropertySymbols(new AsyncResource('probe')).length
+    const marks: number[] = []
+    for (let i = 0; i < 3; i++) {
+      const backend = await openStub()
+      await backend.put('bucket', 'key', Buffer.from('x'))
+      await backend.close()
+      marks.push(written())
+    }
+    expect(marks).toEqual(marks.map(() => marks[0]))
   })
 
   it.each([
