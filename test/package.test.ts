@@ -100,7 +100,9 @@ describe('the packed package', () => {
     // the same conditions of the same exports, and a quarter of a minute
     ...(process.env.QUERN_TEST_LARGE === '1' ? [['bundler', 'esnext'] as const] : []),
   ])('type-checks with moduleResolution %s', async (moduleResolution, module) => {
-    const compilerOptions = { target: 'es2023', strict: true, noEmit: true, types: ['node'], module, moduleResolution }
+    // what ships with the compiler is not ours to check
+    const common = { target: 'es2023', strict: true, noEmit: true, types: ['node'], skipDefaultLibCheck: true }
+    const compilerOptions = { ...common, module, moduleResolution }
     const config = `tsconfig.${moduleResolution}.json`
     await writeFile(join(folder, config), JSON.stringify({ compilerOptions, files: ['program.ts'] }))
     const { code, stdout } = await finish(
