@@ -91,6 +91,8 @@ export class RateControl {
   suppose(perSecond: number, nowMs: number): void {
     if (perSecond < KNOWN_PER_SECOND) return
     this.#accepted.suppose(perSecond, nowMs)
+    // a first burst is not taken for a rate
+    this.#seen.suppose(0, nowMs)
     this.#refusals.suppose()
   }
 

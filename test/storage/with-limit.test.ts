@@ -199,6 +199,17 @@ describe('RateControl', () => {
     expect(control.perSecond).toBeLessThan(rate)
   })
 
+  it('takes the burst it begins with, at a rate that was supposed, for no rate of the store', () => {
+    const control = new RateControl()
+    control.suppose(20, 0)
+    accept(control, 16, 0)
+    for (let i = 0; i < 2; i++) control.sent()
+    control.refused(0, 100)
+    const rate = control.perSecond
+    control.refused(200, 300)
+    expect(control.perSecond).toBeLessThan(rate)
+  })
+
   it('is back where it was after the time of recovery, and goes on growing', () => {
     const control = new RateControl({ cut: 0.8, recoverMs: 3_000 })
     const at = accept(control, 1_000, 10)
