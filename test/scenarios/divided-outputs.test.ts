@@ -65,6 +65,15 @@ async function written(submit: (to: string) => Job<unknown, unknown>) {
   return { job, manifest, names: named.map((name) => path.relative(to, name)), text: texts.join('') }
 }
 
+/** Keeps the beginning of the long object slow until it is divided, and then waiting until a backup of it has begun. */
+async function holdUp(part: ObjectPartition, whole: Range, backup: string, { attempt }: TaskContext): Promise<void> {
+  if (whole.start > 0 || whole.end <= 100) return
+  const { existsSync, writeFileSync } = await import('node:fs')
+  if (attempt > 1) writeFileSync(backup, '')
+  if (part.range.end === whole.end) await new Promise((resolve) => setTimeout(resolve, 40))
+  else while (!existsSync(backup)) await new Promise((resolve) => setTimeout(resolve, 5))
+}
+
 describe('outputs of divided calls', () => {
   it('bisected: all but the bad records, which the manifest names by their bytes', async () => {
     const bad = [0, 7, 8, 12_345, 19_999]
@@ -97,14 +106,9 @@ describe('outputs of divided calls', () => {
     const sign = path.join(folder, `backup-${jobs}`)
     if (!('speculate' in options)) writeFileSync(sign, '')
     const slow = async function* (part: ObjectPartition, backup: string, task: TaskContext) {
-      const { existsSync, writeFileSync } = await import('node:fs')
-      const { start, end } = part.range
-      const isFirst = start === 0 && end > 100
-      if (isFirst && task.attempt > 1) writeFileSync(backup, '')
+      const whole = part.range
       for await (const batch of part.lineBatches()) {
-        // until it is divided, and then until a backup of it has begun
-        if (isFirst && part.range.end === end) await new Promise((resolve) => setTimeout(resolve, 40))
-        else while (isFirst && !existsSync(backup)) await new Promise((resolve) => setTimeout(resolve, 5))
+        await holdUp(part, whole, backup, task)
         yield batch.map((line) => `${line}\n`).join('')
       }
     }
@@ -159,15 +163,11 @@ describe('outputs of divided calls, resumed with new code', () => {
 describe('splittable calls with backups', () => {
   it.each([true, false])('every line is read once, in plan order (durable: %s)', async (durable) => {
     const slow = async (part: ObjectPartition, backup: string, task: TaskContext) => {
-      const { existsSync, writeFileSync } = await import('node:fs')
-      const { start, end } = part.range
-      const isFirst = start === 0 && end > 100
-      if (isFirst && task.attempt > 1) writeFileSync(backup, '')
+      const whole = part.range
       const read: number[] = []
       for await (const batch of part.lineBatches()) {
         for (const line of batch) read.push(Number.parseInt(line, 10))
-        if (isFirst && part.range.end === end) await new Promise((resolve) => setTimeout(resolve, 40))
-        else while (isFirst && !existsSync(backup)) await new Promise((resolve) => setTimeout(resolve, 5))
+        await holdUp(part, whole, backup, task)
       }
       return read
     }
